@@ -1,0 +1,284 @@
+//! Values into memory: each way to allocate is written here once, for all arenas and for both kinds of refusal.
+//!
+//! Promises that a value is only ever seen complete, and that a panic or error in the user's closure, iterator or `clone`
+//! gives the memory back and loses nothing else. The lifetime of the results is that of the `&RawArena`.
+
+use core::alloc::Layout;
+use core::mem::{self, MaybeUninit};
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use super::raw::{RawArena, Refusal};
+use crate::error::{AllocError, AllocErrorKind, InitError};
+
+/// Refuses to compile for types with a destructor, which a `&mut T` would never run.
+pub(crate) const fn assert_no_drop_glue<T>() {
+    assert!(
+        !mem::needs_drop::<T>(),
+        "this type has a destructor, which a reference into an arena would never run: use `alloc_box` (or a \
+         `FrameVec`, or `alloc_box_slice_with`) instead"
+    );
+}
+
+/// A block that is given back unless it is kept: what stands between a reservation and user code that may unwind.
+struct Reserved<'a, const M: usize> {
+    arena: &'a RawArena,
+    block: NonNull<u8>,
+    layout: Layout,
+}
+
+impl<const M: usize> Reserved<'_, M> {
+    fn keep(self) {
+        mem::forget(self);
+    }
+}
+
+impl<const M: usize> Drop for Reserved<'_, M> {
+    fn drop(&mut self) {
+        // SAFETY: the block was reserved from this arena with this layout, and its user failed before anyone saw it.
+        unsafe { self.arena.free::<M>(self.block, self.layout) };
+    }
+}
+
+/// The initialised front of a slice under construction: dropped if construction fails.
+struct Filled<T> {
+    start: NonNull<T>,
+    len: usize,
+}
+
+impl<T> Drop for Filled<T> {
+    fn drop(&mut self) {
+        // SAFETY: the first `len` elements were written, and nobody else has seen them.
+        unsafe { ptr::drop_in_place(ptr::slice_from_raw_parts_mut(self.start.as_ptr(), self.len)) };
+    }
+}
+
+/// A slice under construction whose length is not known: elements and memory are let go of if construction fails.
+struct Growing<'a, const M: usize, T> {
+    arena: &'a RawArena,
+    start: NonNull<T>,
+    capacity: usize,
+    len: usize,
+}
+
+impl<const M: usize, T> Growing<'_, M, T> {
+    fn layout(capacity: usize) -> Layout {
+        // SAFETY: the layout was valid when that capacity was reserved, or is that of no elements.
+        unsafe { Layout::array::<T>(capacity).unwrap_unchecked() }
+    }
+
+    #[cold]
+    fn grow<E: Refusal>(&mut self, more: usize) -> Result<(), E> {
+        let wanted = self.capacity.saturating_add(more.max(self.capacity).max(4));
+        let Ok(new) = Layout::array::<T>(wanted) else {
+            return Err(E::refuse(AllocError::capacity(wanted, size_of::<T>())));
+        };
+        // SAFETY: `start` is live with that layout (zero-sized, and dangling, at first), and `new` is larger.
+        self.start = unsafe { self.arena.grow::<M, E>(self.start.cast(), Self::layout(self.capacity), new)? }.cast();
+        self.capacity = wanted;
+        Ok(())
+    }
+
+    fn finish(self) -> NonNull<[T]> {
+        let done = mem::ManuallyDrop::new(self);
+        let layout = Self::layout(done.capacity);
+        // SAFETY: the block is live with this layout. The new one is smaller, of the same alignment: it stays in place.
+        let result = unsafe {
+            done.arena.shrink::<M, core::convert::Infallible>(done.start.cast(), layout, Self::layout(done.len))
+        };
+        let Ok(start) = result;
+        NonNull::slice_from_raw_parts(start.cast(), done.len)
+    }
+}
+
+impl<const M: usize, T> Drop for Growing<'_, M, T> {
+    fn drop(&mut self) {
+        let layout = Self::layout(self.capacity);
+        // Dropped in the reverse order: first the elements, then their memory.
+        let _memory = Reserved::<M> { arena: self.arena, block: self.start.cast(), layout };
+        let _elements = Filled { start: self.start, len: self.len };
+    }
+}
+
+impl RawArena {
+    #[inline(always)]
+    pub(crate) fn value<const M: usize, E: Refusal, T>(&self, value: T) -> Result<NonNull<T>, E> {
+        let place = self.reserve::<M, E, T>()?;
+        // SAFETY: `place` is reserved for a `T`.
+        unsafe { place.write(value) };
+        Ok(place)
+    }
+
+    #[inline(always)]
+    pub(crate) fn value_with<const M: usize, E: Refusal, T>(&self, f: impl FnOnce() -> T) -> Result<NonNull<T>, E> {
+        let place = self.reserve::<M, E, T>()?;
+        let reserved = Reserved::<M> { arena: self, block: place.cast(), layout: Layout::new::<T>() };
+        // SAFETY: `place` is reserved for a `T`. What `f` allocates comes after it.
+        unsafe { place.write(f()) };
+        reserved.keep();
+        Ok(place)
+    }
+
+    #[inline(always)]
+    pub(crate) fn value_try_with<const M: usize, T, X>(
+        &self,
+        f: impl FnOnce() -> Result<T, X>,
+    ) -> Result<NonNull<T>, InitError<X>> {
+        let place = self.reserve::<M, AllocError, T>().map_err(InitError::Alloc)?;
+        let reserved = Reserved::<M> { arena: self, block: place.cast(), layout: Layout::new::<T>() };
+        let value = f().map_err(InitError::Init)?;
+        // SAFETY: `place` is reserved for a `T`.
+        unsafe { place.write(value) };
+        reserved.keep();
+        Ok(place)
+    }
+
+    #[inline(always)]
+    pub(crate) fn slice_copy<const M: usize, E: Refusal, T: Copy>(&self, source: &[T]) -> Result<NonNull<[T]>, E> {
+        // The layout of a slice that exists is valid.
+        let place = self.reserve_layout::<M, E>(size_of_val(source), align_of::<T>())?.cast::<T>();
+        // SAFETY: `place` is reserved for as many elements and is fresh, hence disjoint.
+        unsafe { ptr::copy_nonoverlapping(source.as_ptr(), place.as_ptr(), source.len()) };
+        Ok(NonNull::slice_from_raw_parts(place, source.len()))
+    }
+
+    #[inline]
+    pub(crate) fn slice_clone<const M: usize, E: Refusal, T: Clone>(&self, source: &[T]) -> Result<NonNull<[T]>, E> {
+        self.slice_with::<M, E, T>(source.len(), |i| source[i].clone())
+    }
+
+    #[inline]
+    pub(crate) fn slice_fill<const M: usize, E: Refusal, T: Clone>(
+        &self,
+        len: usize,
+        value: T,
+    ) -> Result<NonNull<[T]>, E> {
+        self.slice_with::<M, E, T>(len, |_| value.clone())
+    }
+
+    #[inline]
+    pub(crate) fn slice_with<const M: usize, E: Refusal, T>(
+        &self,
+        len: usize,
+        mut f: impl FnMut(usize) -> T,
+    ) -> Result<NonNull<[T]>, E> {
+        let start = self.reserve_slice::<M, E, T>(len)?;
+        // SAFETY: `start` is reserved for `len` elements.
+        Ok(unsafe { self.fill::<M, T>(start, len, align_of::<T>(), &mut f) })
+    }
+
+    /// # Safety
+    ///
+    /// `start` was just reserved for `len` elements aligned to `align`.
+    #[inline]
+    unsafe fn fill<const M: usize, T>(
+        &self,
+        start: NonNull<T>,
+        len: usize,
+        align: usize,
+        f: &mut impl FnMut(usize) -> T,
+    ) -> NonNull<[T]> {
+        // SAFETY: the layout was valid when it was reserved.
+        let layout = unsafe { Layout::from_size_align_unchecked(len * size_of::<T>(), align) };
+        // Dropped in the reverse order: first the elements, then their memory.
+        let reserved = Reserved::<M> { arena: self, block: start.cast(), layout };
+        let mut filled = Filled { start, len: 0 };
+        while filled.len < len {
+            let value = f(filled.len);
+            // SAFETY: below `len`, for which memory is reserved.
+            unsafe { start.add(filled.len).write(value) };
+            filled.len += 1;
+        }
+        mem::forget(filled);
+        reserved.keep();
+        NonNull::slice_from_raw_parts(start, len)
+    }
+
+    /// The layout of `len` elements at an alignment of the caller's choice.
+    pub(crate) fn layout_aligned<E: Refusal, T>(len: usize, align: usize) -> Result<Layout, E> {
+        let refuse = |kind| Err(E::refuse(AllocError::new(kind)));
+        if !align.is_power_of_two() {
+            let setting = "the alignment of a slice";
+            return refuse(AllocErrorKind::Config { setting, value: align, bound: "a power of two" });
+        }
+        let overflow = AllocErrorKind::CapacityOverflow { count: len, size: size_of::<T>() };
+        let Ok(layout) = Layout::array::<T>(len) else { return refuse(overflow) };
+        layout.align_to(align).or_else(|_| refuse(overflow))
+    }
+
+    #[inline]
+    pub(crate) fn slice_copy_aligned<const M: usize, E: Refusal, T: Copy>(
+        &self,
+        source: &[T],
+        align: usize,
+    ) -> Result<NonNull<[T]>, E> {
+        let layout = Self::layout_aligned::<E, T>(source.len(), align)?;
+        let place = self.reserve_layout::<M, E>(layout.size(), layout.align())?.cast::<T>();
+        // SAFETY: `place` is reserved for as many elements and is fresh, hence disjoint.
+        unsafe { ptr::copy_nonoverlapping(source.as_ptr(), place.as_ptr(), source.len()) };
+        Ok(NonNull::slice_from_raw_parts(place, source.len()))
+    }
+
+    #[inline]
+    pub(crate) fn slice_aligned_with<const M: usize, E: Refusal, T>(
+        &self,
+        len: usize,
+        align: usize,
+        mut f: impl FnMut(usize) -> T,
+    ) -> Result<NonNull<[T]>, E> {
+        let layout = Self::layout_aligned::<E, T>(len, align)?;
+        let start = self.reserve_layout::<M, E>(layout.size(), layout.align())?.cast::<T>();
+        // SAFETY: `start` is reserved for `len` elements at this alignment.
+        Ok(unsafe { self.fill::<M, T>(start, len, layout.align(), &mut f) })
+    }
+
+    /// Any iterator: its length is a hint only. The elements are pushed, and the rest of the memory is given back.
+    #[inline]
+    pub(crate) fn slice_from_iter<const M: usize, E: Refusal, T>(
+        &self,
+        iter: impl IntoIterator<Item = T>,
+    ) -> Result<NonNull<[T]>, E> {
+        let mut iter = iter.into_iter();
+        let mut growing = Growing::<'_, M, T> { arena: self, start: NonNull::dangling(), capacity: 0, len: 0 };
+        while let Some(value) = iter.next() {
+            if growing.len == growing.capacity {
+                growing.grow::<E>(iter.size_hint().0.saturating_add(1))?;
+            }
+            // SAFETY: below the capacity.
+            unsafe { growing.start.add(growing.len).write(value) };
+            growing.len += 1;
+        }
+        Ok(growing.finish())
+    }
+
+    #[inline(always)]
+    pub(crate) fn uninit_slice<const M: usize, E: Refusal, T>(
+        &self,
+        len: usize,
+    ) -> Result<NonNull<[MaybeUninit<T>]>, E> {
+        let start = self.reserve_slice::<M, E, T>(len)?;
+        Ok(NonNull::slice_from_raw_parts(start.cast(), len))
+    }
+}
+
+/// A fresh block as an exclusive reference.
+///
+/// # Safety
+///
+/// `place` holds an initialised value in memory of `arena`, handed out to nobody else, which is not reused while `'a` lasts.
+#[inline(always)]
+pub(crate) unsafe fn exclusive<'a, T: ?Sized>(place: NonNull<T>) -> &'a mut T {
+    // SAFETY: the caller's promise.
+    unsafe { &mut *place.as_ptr() }
+}
+
+/// A fresh slice of bytes that are UTF-8 as an exclusive `str`.
+///
+/// # Safety
+///
+/// As for [`exclusive`], and the bytes are UTF-8.
+#[inline(always)]
+pub(crate) unsafe fn exclusive_str<'a>(place: NonNull<[u8]>) -> &'a mut str {
+    // SAFETY: the caller's promise.
+    unsafe { core::str::from_utf8_unchecked_mut(slice::from_raw_parts_mut(place.cast::<u8>().as_ptr(), place.len())) }
+}

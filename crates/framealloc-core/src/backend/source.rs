@@ -1,0 +1,233 @@
+//! The chain of backends behind one lock, the governor in front of it, and the count of what is held.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+use core::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread_local;
+
+use super::{AllocationResult, AllocatorBackend, Block, SystemBackend, check};
+use crate::error::{AllocError, AllocErrorKind};
+use crate::governor::{Governor, Request, Resource};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+
+/// Set in [`Block::owner`] if the governor was not asked, because it was the governor that needed the memory: then it
+/// is not told of the release either, so that its books balance.
+const UNGOVERNED: u32 = 1 << 31;
+
+const RESOURCES: [Resource; 3] = [Resource::Chunk, Resource::Slab, Resource::Large];
+
+/// Where one allocator's memory comes from. Shared by its arenas and pools, and by what outlives them.
+pub(crate) struct Source {
+    chain: Mutex<Chain>,
+    governor: Arc<dyn Governor>,
+    committed: AtomicUsize,
+    taken: AtomicU64,
+    given_back: AtomicU64,
+    /// Bytes given back by the governor itself, which could not be told of them just then. By [`Resource`].
+    untold: [AtomicUsize; RESOURCES.len()],
+}
+
+struct Chain {
+    backends: Vec<Box<dyn AllocatorBackend>>,
+    /// Start and end of every block that is out, to find a backend that hands memory out twice.
+    #[cfg(debug_assertions)]
+    live: std::collections::BTreeMap<usize, usize>,
+}
+
+thread_local! {
+    static ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls the governor unless it is the governor that is calling: its own requests are its own business.
+pub(crate) fn ask<R>(nested: R, question: impl FnOnce() -> R) -> R {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            ASKING.set(false);
+        }
+    }
+    if ASKING.replace(true) {
+        return nested;
+    }
+    let _reset = Reset;
+    question()
+}
+
+impl Source {
+    /// A chain of `backends` in this order; the program's own allocator stands last.
+    pub(crate) fn new(mut backends: Vec<Box<dyn AllocatorBackend>>, governor: Arc<dyn Governor>) -> Self {
+        backends.push(Box::new(SystemBackend::new()));
+        Self {
+            chain: Mutex::new(Chain {
+                backends,
+                #[cfg(debug_assertions)]
+                live: std::collections::BTreeMap::new(),
+            }),
+            governor,
+            committed: AtomicUsize::new(0),
+            taken: AtomicU64::new(0),
+            given_back: AtomicU64::new(0),
+            untold: RESOURCES.map(|_| AtomicUsize::new(0)),
+        }
+    }
+
+    pub(crate) fn governor(&self) -> &Arc<dyn Governor> {
+        &self.governor
+    }
+
+    /// Bytes held from the backends now.
+    pub(crate) fn committed(&self) -> usize {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    /// How often memory was taken, and given back.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.taken.load(Ordering::Relaxed), self.given_back.load(Ordering::Relaxed))
+    }
+
+    /// Memory for `layout`, or for as much of it as the governor allows, `minimum` at least.
+    ///
+    /// User code runs in here (the governor without a lock, the backend under the chain's): the caller holds no
+    /// lock and no borrow of its own state, and reads that state anew afterwards. If either of them unwinds, no memory
+    /// is held afterwards and the governor has been told so.
+    pub(crate) fn take(&self, resource: Resource, layout: Layout, minimum: usize) -> Result<Block, AllocError> {
+        // Never nothing: so a verdict of 0 bytes is always a refusal, and backends never see a size of 0.
+        let minimum = minimum.max(1);
+        let bytes = layout.size().max(minimum);
+        let align = layout.align();
+        if Layout::from_size_align(bytes, align).is_err() {
+            return Err(AllocError::capacity(bytes, 1));
+        }
+        self.tell_untold();
+        let request = Request { resource, bytes, minimum, committed: self.committed() };
+        let verdict = ask(None, || Some(self.governor.request(&request)));
+        let allowed = verdict.map_or(bytes, |verdict| verdict.of(bytes));
+        if allowed < minimum {
+            return Err(AllocError::new(AllocErrorKind::Refused { resource, requested: minimum, allowed }));
+        }
+        // A multiple of 64 keeps chunk ends aligned; rounding down keeps the governor's word.
+        let size = if allowed < bytes { (allowed & !63).max(minimum) } else { bytes };
+        let layout = Layout::from_size_align(size, align).expect("no more than `bytes`, of which a layout can be made");
+        let settle = |obtained| {
+            if verdict.is_some() {
+                ask((), || self.governor.settle(&request, obtained));
+            }
+        };
+        let mut block = match catch_unwind(AssertUnwindSafe(|| self.chain.lock().allocate(layout))) {
+            Ok(Ok(block)) => block,
+            Ok(Err(error)) => {
+                settle(0);
+                return Err(error);
+            }
+            Err(panic) => {
+                // Of two panics, the backend's is the cause.
+                let _ = catch_unwind(AssertUnwindSafe(|| settle(0)));
+                resume_unwind(panic)
+            }
+        };
+        // Relaxed: counters for reports; whoever needs an exact limit keeps it in the governor. They are raised before
+        // anybody can have the block to give back, so that they never fall below 0.
+        self.committed.fetch_add(size, Ordering::Relaxed);
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        if verdict.is_none() {
+            block.owner |= UNGOVERNED;
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| settle(size))) {
+            // It was told of the block, whatever it made of that: so it is told of the release too.
+            // SAFETY: the block was just taken and nobody else has seen it.
+            let _ = catch_unwind(AssertUnwindSafe(|| unsafe { self.give_back(resource, block) }));
+            resume_unwind(panic)
+        }
+        Ok(block)
+    }
+
+    /// Gives memory back to the backend it came from.
+    ///
+    /// If the backend or the governor unwinds, the block counts as given back all the same.
+    ///
+    /// # Safety
+    ///
+    /// `block` came from this source's [`take`](Self::take), unchanged, and is not used afterwards. The caller holds
+    /// no lock and no borrow of its own state: the governor is told.
+    pub(crate) unsafe fn give_back(&self, resource: Resource, block: Block) {
+        let bytes = block.layout.size();
+        let freed = catch_unwind(AssertUnwindSafe(|| {
+            let mut chain = self.chain.lock();
+            #[cfg(debug_assertions)]
+            chain.live.remove(&block.ptr.addr().get());
+            crate::annotate::used(block.ptr.as_ptr(), bytes);
+            let backend = &mut chain.backends[(block.owner & !UNGOVERNED) as usize];
+            // SAFETY: by this function's contract the block came from this backend with this layout and is unused.
+            unsafe { backend.deallocate(block.ptr, block.layout) };
+        }));
+        self.committed.fetch_sub(bytes, Ordering::Relaxed);
+        self.given_back.fetch_add(1, Ordering::Relaxed);
+        if block.owner & UNGOVERNED == 0 {
+            let told = ask(false, || {
+                self.governor.release(resource, bytes);
+                true
+            });
+            if !told {
+                // Relaxed: the sum is all that matters, and each byte of it is swapped out once.
+                self.untold[resource as usize].fetch_add(bytes, Ordering::Relaxed);
+            }
+        }
+        self.tell_untold();
+        if let Err(panic) = freed {
+            resume_unwind(panic)
+        }
+    }
+
+    /// Tells the governor of what it gave back while it was being called.
+    fn tell_untold(&self) {
+        for (untold, resource) in self.untold.iter().zip(RESOURCES) {
+            if untold.load(Ordering::Relaxed) != 0 {
+                ask((), || match untold.swap(0, Ordering::Relaxed) {
+                    0 => {}
+                    bytes => self.governor.release(resource, bytes),
+                });
+            }
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.tell_untold();
+    }
+}
+
+impl Chain {
+    fn allocate(&mut self, layout: Layout) -> Result<Block, AllocError> {
+        let none = AllocErrorKind::OutOfMemory { size: layout.size(), align: layout.align() };
+        for (owner, backend) in (0u32..).zip(self.backends.iter_mut()) {
+            match backend.allocate(layout) {
+                AllocationResult::Ok(memory) => {
+                    let ptr = check(memory, layout)?;
+                    #[cfg(debug_assertions)]
+                    self.record(ptr.addr().get(), layout.size())?;
+                    return Ok(Block { ptr, layout, owner });
+                }
+                AllocationResult::Fallback => {}
+                AllocationResult::Failed => break,
+            }
+        }
+        Err(AllocError::new(none))
+    }
+
+    #[cfg(debug_assertions)]
+    fn record(&mut self, address: usize, size: usize) -> Result<(), AllocError> {
+        let overlap = AllocErrorKind::Overlapping { address, size };
+        if self.live.range(..address + size).next_back().is_some_and(|(_, &end)| end > address) {
+            return Err(AllocError::new(overlap));
+        }
+        self.live.insert(address, address + size);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

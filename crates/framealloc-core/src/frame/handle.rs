@@ -1,0 +1,220 @@
+//! Handles: names for published values, without a lifetime, checked against instance and frame number when used.
+//!
+//! Also the list of published values whose destructors are due when their frame is reclaimed.
+
+use core::any::type_name;
+use core::cell::Cell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem;
+use core::ptr::{self, NonNull};
+use std::panic::{self, AssertUnwindSafe};
+
+use crate::arena::RawArena;
+use crate::arena::raw::Refusal;
+use crate::frame::ALIGN;
+
+/// Names a value that was published into a frame. `Copy`, `Send`, `Sync`, `'static`: it goes into components, messages and
+/// commands, where a borrow cannot.
+///
+/// A handle is made by publishing only, and read by `SmartAlloc::get` or `SealedFrame::get`, which refuse a handle of
+/// another allocator or of a frame that is gone. Frame numbers have 64 bits: they do not wrap.
+///
+/// ```
+/// use framealloc_core::SmartAlloc;
+/// let mut alloc = SmartAlloc::default();
+/// alloc.begin_frame();
+/// let contacts = alloc.publish_slice_copy(&[1, 2, 3]);
+/// assert_eq!(alloc.get(contacts)?, [1, 2, 3]);
+/// alloc.end_frame();
+/// assert!(alloc.get(contacts).is_err());
+/// # Ok::<(), framealloc_core::StaleHandle>(())
+/// ```
+pub struct FrameHandle<T: ?Sized> {
+    value: NonNull<T>,
+    instance: u64,
+    frame: u64,
+    /// Covariant, and `Send` and `Sync` whatever `T` is: a handle gives no access by itself.
+    names: PhantomData<fn() -> *const T>,
+}
+
+// SAFETY: a handle is a number until `get` checks it, and only values that are `Send + Sync` are published.
+unsafe impl<T: ?Sized> Send for FrameHandle<T> {}
+// SAFETY: as for `Send`.
+unsafe impl<T: ?Sized> Sync for FrameHandle<T> {}
+
+impl<T: ?Sized> FrameHandle<T> {
+    pub(crate) fn new(value: NonNull<T>, instance: u64, frame: u64) -> Self {
+        Self { value, instance, frame, names: PhantomData }
+    }
+
+    pub(crate) fn value(self) -> NonNull<T> {
+        self.value
+    }
+
+    pub(crate) fn instance(self) -> u64 {
+        self.instance
+    }
+
+    /// Number of the frame the value was published in.
+    #[must_use]
+    pub fn frame(self) -> u64 {
+        self.frame
+    }
+}
+
+impl<T: ?Sized> Clone for FrameHandle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for FrameHandle<T> {}
+
+impl<T: ?Sized> PartialEq for FrameHandle<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.instance, self.frame) == (other.instance, other.frame)
+            && ptr::addr_eq(self.value.as_ptr(), other.value.as_ptr())
+    }
+}
+
+impl<T: ?Sized> Eq for FrameHandle<T> {}
+
+impl<T: ?Sized> core::hash::Hash for FrameHandle<T> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (self.instance, self.frame, self.value.cast::<()>()).hash(state);
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for FrameHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FrameHandle<{}>(frame {} of allocator {})", type_name::<T>(), self.frame, self.instance)
+    }
+}
+
+/// A handle whose frame is gone, or that belongs to another allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaleHandle {
+    pub(crate) handle_instance: u64,
+    pub(crate) handle_frame: u64,
+    pub(crate) instance: u64,
+    pub(crate) oldest: u64,
+    pub(crate) newest: u64,
+}
+
+impl StaleHandle {
+    /// Number of the frame the handle was published in.
+    #[must_use]
+    pub const fn handle_frame(&self) -> u64 {
+        self.handle_frame
+    }
+
+    /// Whether the handle was published in another allocator.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        self.handle_instance != self.instance
+    }
+}
+
+impl fmt::Display for StaleHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handle_instance, handle_frame, instance, oldest, newest } = self;
+        if self.is_foreign() {
+            write!(f, "the handle belongs to allocator {handle_instance}, and was used with allocator {instance}")
+        } else if oldest == newest {
+            write!(f, "the handle is of frame {handle_frame}, and only frame {newest} can be read here")
+        } else {
+            write!(
+                f,
+                "the handle is of frame {handle_frame}, and only frames kept from {oldest} to {newest} can be read here"
+            )
+        }
+    }
+}
+
+impl core::error::Error for StaleHandle {}
+
+/// The published values of one thread whose destructors are due, newest first. The entries lie in the frame's memory.
+pub(crate) struct DropList {
+    head: Cell<*mut Entry>,
+}
+
+struct Entry {
+    next: *mut Entry,
+    value: NonNull<u8>,
+    len: usize,
+    drop: unsafe fn(NonNull<u8>, usize),
+}
+
+impl DropList {
+    pub(crate) const fn new() -> Self {
+        Self { head: Cell::new(ptr::null_mut()) }
+    }
+
+    /// The list as the address of its newest entry; this one is empty afterwards.
+    pub(crate) fn take(&self) -> *mut u8 {
+        self.head.replace(ptr::null_mut()).cast()
+    }
+
+    /// Publishes what `make` puts into the arena: its entry is reserved before, so that nothing can fail between the
+    /// value's making and its registration.
+    pub(crate) fn publish<E: Refusal, T: Send + 'static>(
+        &self,
+        arena: &RawArena,
+        make: impl FnOnce() -> Result<NonNull<[T]>, E>,
+    ) -> Result<NonNull<[T]>, E> {
+        if !mem::needs_drop::<T>() {
+            return make();
+        }
+        let entry = arena.reserve::<ALIGN, E, Entry>()?;
+        let values = make()?;
+        // SAFETY: `entry` is reserved for an entry.
+        unsafe {
+            entry.write(Entry {
+                next: self.head.get(),
+                value: values.cast(),
+                len: values.len(),
+                drop: drop_slice::<T>,
+            });
+        }
+        self.head.set(entry.as_ptr());
+        Ok(values)
+    }
+}
+
+/// # Safety
+///
+/// `value` points to `len` initialised values of `T`, which nobody uses any more.
+unsafe fn drop_slice<T>(value: NonNull<u8>, len: usize) {
+    // SAFETY: this function's contract.
+    unsafe { ptr::drop_in_place(ptr::slice_from_raw_parts_mut(value.cast::<T>().as_ptr(), len)) };
+}
+
+/// What is thrown by a destructor, to be thrown again when all have run.
+pub(crate) type Panic = std::boxed::Box<dyn core::any::Any + Send>;
+
+/// Runs the destructors of a list; how many, and the first panic among them.
+///
+/// # Safety
+///
+/// `list` came from [`DropList::take`], is passed once, and its frame's memory is still there. Nobody reads the values.
+pub(crate) unsafe fn run_destructors(list: *mut u8, panicked: &mut Option<Panic>) -> usize {
+    let mut at = list.cast::<Entry>();
+    let mut count = 0;
+    while !at.is_null() {
+        // SAFETY: an entry of the list, in memory that is still there. It is left behind before its destructor runs.
+        let entry = unsafe { at.read() };
+        at = entry.next;
+        count += entry.len;
+        // SAFETY: the values were initialised when they were published, and are dropped once, here.
+        let run = || unsafe { (entry.drop)(entry.value, entry.len) };
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run)) {
+            // The first panic is thrown on; a later one is dropped, which must not panic in its turn.
+            match panicked {
+                None => *panicked = Some(payload),
+                Some(_) => mem::forget(payload),
+            }
+        }
+    }
+    count
+}

@@ -1,0 +1,327 @@
+//! `FrameVec`: allocator-api2's `Vec` in a frame, with refusals that unwind or are returned, and never abort.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+
+use allocator_api2::vec::{IntoIter, Vec};
+
+use crate::error::AllocError;
+use crate::frame::{ALIGN, Frame, FrameBox};
+
+/// A growing vector in a frame. All of `Vec`'s methods are there; the `try_` methods here return refusals.
+///
+/// It grows in place as long as it is the last thing its thread allocated. Like its frame it is neither `Send` nor
+/// `Sync`; [`into_boxed_slice`](Self::into_boxed_slice) freezes it into a box, which is.
+///
+/// ```
+/// use framealloc_core::SmartAlloc;
+/// let alloc = SmartAlloc::default();
+/// let mut contacts = alloc.frame_vec::<(u32, u32)>();
+/// contacts.push((1, 2));
+/// contacts.extend([(2, 3), (3, 4)]);
+/// contacts.retain(|pair| pair.0 > 1);
+/// assert_eq!(contacts.len(), 2);
+/// ```
+pub struct FrameVec<'f, T> {
+    vec: Vec<T, Frame<'f>>,
+}
+
+/// Runs a `try_reserve` of a container in `frame`, and says why it failed.
+pub(crate) fn reserve_quietly<R, E>(
+    frame: Frame<'_>,
+    wanted: (usize, usize),
+    f: impl FnOnce() -> Result<R, E>,
+) -> Result<R, AllocError> {
+    frame.raw().quietly(f).map_err(|_| frame.raw().last_error().unwrap_or(AllocError::capacity(wanted.0, wanted.1)))
+}
+
+impl<'f, T> FrameVec<'f, T> {
+    /// An empty vector, which takes no memory yet.
+    #[must_use]
+    #[inline]
+    pub const fn new_in(frame: Frame<'f>) -> Self {
+        Self { vec: Vec::new_in(frame) }
+    }
+
+    /// An empty vector with room for `capacity` elements.
+    ///
+    /// # Panics
+    ///
+    /// If memory is refused.
+    #[must_use]
+    #[inline]
+    #[track_caller]
+    pub fn with_capacity_in(capacity: usize, frame: Frame<'f>) -> Self {
+        Self { vec: Vec::with_capacity_in(capacity, frame) }
+    }
+
+    /// An empty vector with room for `capacity` elements.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused, or more than `isize::MAX` bytes are asked for.
+    pub fn try_with_capacity_in(capacity: usize, frame: Frame<'f>) -> Result<Self, AllocError> {
+        let mut vec = Self::new_in(frame);
+        vec.try_reserve_exact(capacity)?;
+        Ok(vec)
+    }
+
+    /// The frame the vector is in.
+    #[must_use]
+    #[inline]
+    pub fn frame(&self) -> Frame<'f> {
+        *self.vec.allocator()
+    }
+
+    /// Makes room for `additional` more elements, and more than that, so that growth is amortised.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused; the vector is unchanged.
+    ///
+    /// ```
+    /// use framealloc_core::{Arena, FixedBackend};
+    /// let arena = Arena::with_backend(Box::new(FixedBackend::new(4096)));
+    /// let mut v = arena.vec::<u64>();
+    /// assert!(v.try_reserve(1_000_000).is_err());
+    /// assert!(v.is_empty());
+    /// ```
+    pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
+        reserve_quietly(self.frame(), (additional, size_of::<T>()), || self.vec.try_reserve(additional))
+    }
+
+    /// Makes room for exactly `additional` more elements.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused; the vector is unchanged.
+    pub fn try_reserve_exact(&mut self, additional: usize) -> Result<(), AllocError> {
+        reserve_quietly(self.frame(), (additional, size_of::<T>()), || self.vec.try_reserve_exact(additional))
+    }
+
+    /// Appends an element.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused: the element comes back with the error, and the vector is unchanged.
+    pub fn try_push(&mut self, value: T) -> Result<(), (AllocError, T)> {
+        if self.vec.len() == self.vec.capacity()
+            && let Err(error) = self.try_reserve(1)
+        {
+            return Err((error, value));
+        }
+        self.vec.push(value);
+        Ok(())
+    }
+
+    /// Appends what an iterator yields.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused: the vector keeps what was appended before, and the element at hand is dropped.
+    pub fn try_extend(&mut self, iter: impl IntoIterator<Item = T>) -> Result<(), AllocError> {
+        let mut iter = iter.into_iter();
+        while let Some(value) = iter.next() {
+            if self.vec.len() == self.vec.capacity() {
+                self.try_reserve(iter.size_hint().0.saturating_add(1))?;
+            }
+            self.vec.push(value);
+        }
+        Ok(())
+    }
+
+    /// Appends a copy of a slice.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused; the vector is unchanged.
+    pub fn try_extend_from_slice(&mut self, source: &[T]) -> Result<(), AllocError>
+    where
+        T: Clone,
+    {
+        self.try_reserve(source.len())?;
+        self.vec.extend_from_slice(source);
+        Ok(())
+    }
+
+    /// Freezes the vector into a box, which is `Send` and `Sync` as its elements are. Nothing is copied; spare capacity is
+    /// given back if nothing was allocated behind it.
+    #[must_use]
+    pub fn into_boxed_slice(self) -> FrameBox<'f, [T]> {
+        let place = self.into_place();
+        // SAFETY: the elements are initialised, the vector is forgotten, and their memory stays for `'f`.
+        unsafe { FrameBox::from_place(place) }
+    }
+
+    /// The elements for the rest of the frame. `T` must not have a destructor, which would never run.
+    #[must_use]
+    pub fn into_slice(self) -> &'f mut [T] {
+        const { crate::arena::assert_no_drop_glue::<T>() };
+        let place = self.into_place();
+        // SAFETY: the elements are initialised, nobody else's, and their memory stays for `'f`.
+        unsafe { crate::arena::exclusive(place) }
+    }
+
+    pub(crate) fn into_place(self) -> NonNull<[T]> {
+        let frame = self.frame();
+        let mut vec = ManuallyDrop::new(self.vec);
+        let (len, capacity) = (vec.len(), vec.capacity());
+        // SAFETY: a vector's pointer is not null.
+        let start = unsafe { NonNull::new_unchecked(vec.as_mut_ptr()) };
+        if size_of::<T>() != 0 && len < capacity {
+            // SAFETY: layouts of a vector that exists.
+            let layout = |n| unsafe { core::alloc::Layout::array::<T>(n).unwrap_unchecked() };
+            // SAFETY: the buffer is live in this arena with that layout, and the new one is smaller, of the same
+            // alignment: it stays in place.
+            let result = unsafe {
+                frame.raw().shrink::<ALIGN, core::convert::Infallible>(start.cast(), layout(capacity), layout(len))
+            };
+            let Ok(_) = result;
+        }
+        NonNull::slice_from_raw_parts(start, len)
+    }
+
+    /// The vector underneath.
+    #[must_use]
+    pub fn into_inner(self) -> Vec<T, Frame<'f>> {
+        self.vec
+    }
+}
+
+impl<'f, T> From<Vec<T, Frame<'f>>> for FrameVec<'f, T> {
+    fn from(vec: Vec<T, Frame<'f>>) -> Self {
+        Self { vec }
+    }
+}
+
+impl<'f, T> Deref for FrameVec<'f, T> {
+    type Target = Vec<T, Frame<'f>>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.vec
+    }
+}
+
+impl<T> DerefMut for FrameVec<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.vec
+    }
+}
+
+impl<T> Extend<T> for FrameVec<'_, T> {
+    #[inline]
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = T>>(&mut self, iter: I) {
+        self.vec.extend(iter);
+    }
+}
+
+impl<'a, T: Copy> Extend<&'a T> for FrameVec<'_, T> {
+    #[inline]
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = &'a T>>(&mut self, iter: I) {
+        self.vec.extend(iter.into_iter().copied());
+    }
+}
+
+impl<'f, T> IntoIterator for FrameVec<'f, T> {
+    type Item = T;
+    type IntoIter = IntoIter<T, Frame<'f>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.vec.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a FrameVec<'_, T> {
+    type Item = &'a T;
+    type IntoIter = core::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.vec.iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a mut FrameVec<'_, T> {
+    type Item = &'a mut T;
+    type IntoIter = core::slice::IterMut<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.vec.iter_mut()
+    }
+}
+
+impl<T: Clone> Clone for FrameVec<'_, T> {
+    fn clone(&self) -> Self {
+        Self { vec: self.vec.clone() }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for FrameVec<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.vec.fmt(f)
+    }
+}
+
+impl<T: PartialEq<U>, U> PartialEq<FrameVec<'_, U>> for FrameVec<'_, T> {
+    fn eq(&self, other: &FrameVec<'_, U>) -> bool {
+        self.vec[..] == other.vec[..]
+    }
+}
+
+impl<T: Eq> Eq for FrameVec<'_, T> {}
+
+impl<T: PartialEq<U>, U> PartialEq<[U]> for FrameVec<'_, T> {
+    fn eq(&self, other: &[U]) -> bool {
+        self.vec[..] == *other
+    }
+}
+
+impl<T: PartialEq<U>, U, const N: usize> PartialEq<[U; N]> for FrameVec<'_, T> {
+    fn eq(&self, other: &[U; N]) -> bool {
+        self.vec[..] == *other
+    }
+}
+
+/// A [`FrameVec`] of the values listed, or of clones of one: `frame_vec![in alloc; 1, 2, 3]`, `frame_vec![in alloc; 0; 100]`.
+///
+/// What stands behind `in` is whatever has a `frame()`: a `SmartAlloc`, a frame, an arena, a scratch arena.
+///
+/// ```
+/// use framealloc_core::{SmartAlloc, frame_vec};
+/// let alloc = SmartAlloc::default();
+/// assert_eq!(*frame_vec![in alloc; 1, 2, 3], [1, 2, 3]);
+/// assert_eq!(*frame_vec![in alloc; 7; 3], [7, 7, 7]);
+/// let empty = frame_vec![in alloc; ] as framealloc_core::FrameVec<'_, u8>;
+/// assert!(empty.is_empty());
+/// ```
+#[macro_export]
+macro_rules! frame_vec {
+    [in $alloc:expr; $value:expr; $len:expr] => {{
+        let mut vec = $crate::FrameVec::new_in(($alloc).frame());
+        vec.resize($len, $value);
+        vec
+    }};
+    [in $alloc:expr; $($value:expr),* $(,)?] => {
+        $crate::FrameVec::from_array_in([$($value),*], ($alloc).frame())
+    };
+}
+
+impl<'f, T> FrameVec<'f, T> {
+    /// A vector of an array's values.
+    ///
+    /// # Panics
+    ///
+    /// If memory is refused.
+    #[must_use]
+    #[track_caller]
+    pub fn from_array_in<const N: usize>(values: [T; N], frame: Frame<'f>) -> Self {
+        let mut vec = Self::with_capacity_in(N, frame);
+        vec.extend(values);
+        vec
+    }
+}

@@ -1,0 +1,63 @@
+//! Frame memory for real-time loops.
+//!
+//! Temporary memory that costs a pointer bump, dies with its frame, and cannot be used after it: [`SmartAlloc`] gives every
+//! thread a bump arena behind one shared door, [`Frame`] is a thread's view of the current frame, [`FrameHandle`] names a
+//! value across systems and threads, [`SealedFrame`] carries a whole frame to a renderer, and [`Pool`] holds what lives
+//! longer. [`Arena`] is a single arena for those who want one alone.
+//!
+//! ```
+//! use framealloc_core::SmartAlloc;
+//!
+//! let mut alloc = SmartAlloc::default();
+//! for _ in 0..3 {
+//!     alloc.begin_frame();
+//!     let frame = alloc.frame();
+//!     let contacts = frame.alloc_slice_fill_with(1_000, |i| i as f32);
+//!     assert_eq!(contacts[999], 999.0);
+//!     alloc.end_frame();
+//! }
+//! ```
+//!
+//! The rooms, from the bottom: [`mod@bump`] (arithmetic), `governor` (the hook upward), `backend`, `chunk`, `thread`, `arena`,
+//! `pool`, `frame`, `smart_alloc`. Each knows only those before it.
+
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod annotate;
+mod arena;
+mod backend;
+pub mod bump;
+mod chunk;
+mod error;
+#[cfg(feature = "std")]
+mod fallible;
+mod frame;
+mod governor;
+#[cfg(feature = "std")]
+mod pool;
+#[cfg(feature = "std")]
+mod smart_alloc;
+mod stats;
+#[cfg(feature = "std")]
+mod sync;
+#[cfg(feature = "std")]
+mod thread;
+
+pub use arena::{Arena, Scope};
+pub use backend::*;
+pub use chunk::TrimPolicy;
+pub use error::{AllocError, AllocErrorKind, InitError};
+#[cfg(feature = "std")]
+pub use fallible::Fallible;
+pub use frame::*;
+pub use governor::{Governor, Request, Resource, Tag, Ungoverned, Verdict};
+#[cfg(feature = "std")]
+pub use pool::{HeapBox, Pool, PoolBox};
+#[cfg(feature = "std")]
+pub use smart_alloc::*;
+pub use stats::{AllocStats, FrameStats, PoolStats, ThreadStats};

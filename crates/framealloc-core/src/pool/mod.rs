@@ -1,0 +1,327 @@
+//! Pools: objects that outlive the frame, in ten size classes, with a cache for each thread over a shared depot.
+//!
+//! Promises that memory freed on any thread, also on a dying one and after the pool is gone, finds its way back, and
+//! that a slab with a live object is never given up. Memory comes from the backends; what a thread is, `thread` knows.
+
+#![allow(clippy::inline_always, reason = "the warm path is short and must vanish into the caller")]
+
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
+use std::sync::Arc;
+
+mod boxed;
+mod cache;
+mod class;
+mod depot;
+mod large;
+mod shared;
+mod slab;
+#[cfg(test)]
+mod tests;
+
+pub use boxed::{HeapBox, PoolBox};
+
+use crate::annotate;
+use crate::backend::Source;
+use crate::error::AllocError;
+use crate::fallible::{Fallible, TryAllocator};
+use crate::stats::PoolStats;
+use crate::thread;
+use allocator_api2::alloc::{AllocError as NoMemory, Allocator};
+use shared::PoolCore;
+
+/// A pool: memory that lives as long as its user wants, on any thread, at a few instructions an object.
+///
+/// Objects up to 4096 bytes, of an alignment up to that, come from slabs of 64 KiB, each of one size class: a power of
+/// two. Larger ones come straight from the backend. A clone is another name of the same pool. Boxes do not borrow the
+/// pool: they may be dropped after it, on any thread.
+///
+/// A pool is closed when its `SmartAlloc` and all its clones are gone. Then free slabs go back to their backend, and
+/// each of the others follows when its last object is dropped.
+///
+/// As an [`Allocator`] the pool panics, and unwinds, where it has no memory; a collection
+/// would make an abort of an `Err`. [`fallible`](Self::fallible) is the one that returns it, for the `try_` methods of
+/// collections.
+///
+/// ```
+/// use framealloc_core::SmartAlloc;
+/// let alloc = SmartAlloc::default();
+/// let pool = alloc.pool().clone();
+/// let kept = pool.alloc_box([1u32, 2, 3]);
+/// let sum = std::thread::spawn(move || kept.iter().sum::<u32>()).join().unwrap();
+/// assert_eq!(sum, 6);
+/// ```
+#[derive(Clone)]
+pub struct Pool {
+    door: Arc<Door>,
+}
+
+/// What all clones of a pool share; the last one closes it.
+struct Door {
+    /// The core's, here for the warm path.
+    id: u64,
+    core: Arc<PoolCore>,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.core.close();
+    }
+}
+
+impl Pool {
+    /// A pool that takes its memory from `source`.
+    pub(crate) fn new(source: Arc<Source>) -> Self {
+        let id = thread::unique().get();
+        let door = Arc::new_cyclic(|door| Door { id, core: Arc::new(PoolCore::new(id, door.clone(), source)) });
+        Self { door }
+    }
+
+    /// Moves `value` into the pool.
+    ///
+    /// ```
+    /// use framealloc_core::SmartAlloc;
+    /// let alloc = SmartAlloc::default();
+    /// let mut b = alloc.pool().alloc_box(5);
+    /// *b += 1;
+    /// assert_eq!(*b, 6);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the governor or the backend refuses a slab.
+    #[inline(always)]
+    #[track_caller]
+    pub fn alloc_box<T>(&self, value: T) -> PoolBox<T> {
+        self.alloc_box_with(|| value)
+    }
+
+    /// As [`alloc_box`](Self::alloc_box), but for an error instead of the panic; `value` is dropped then.
+    ///
+    /// # Errors
+    ///
+    /// If the governor or the backend refuses a slab.
+    #[inline(always)]
+    pub fn try_alloc_box<T>(&self, value: T) -> Result<PoolBox<T>, AllocError> {
+        self.try_alloc_box_with(|| value)
+    }
+
+    /// Builds a value in place. The closure may allocate; if it panics the memory is free again.
+    ///
+    /// # Panics
+    ///
+    /// If the governor or the backend refuses a slab.
+    #[inline(always)]
+    #[track_caller]
+    pub fn alloc_box_with<T>(&self, init: impl FnOnce() -> T) -> PoolBox<T> {
+        match self.try_alloc_box_with(init) {
+            Ok(boxed) => boxed,
+            Err(error) => error.raise(),
+        }
+    }
+
+    /// As [`alloc_box_with`](Self::alloc_box_with), but for an error instead of the panic; the closure does not run
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// If the governor or the backend refuses a slab.
+    #[inline(always)]
+    pub fn try_alloc_box_with<T>(&self, init: impl FnOnce() -> T) -> Result<PoolBox<T>, AllocError> {
+        let memory = self.obtain(Layout::new::<T>())?;
+        // SAFETY: the memory is for this layout, and released as a pool's.
+        Ok(unsafe { PoolBox::init(memory, init) })
+    }
+
+    /// Moves `value` into a block of its own, straight from the backend: for what is large or lives long. Of any
+    /// size and alignment.
+    ///
+    /// ```
+    /// use framealloc_core::SmartAlloc;
+    /// let alloc = SmartAlloc::default();
+    /// let grid = alloc.pool().heap_box([0u8; 10_000]);
+    /// assert_eq!(grid.len(), 10_000);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the governor or the backend refuses the block.
+    #[track_caller]
+    pub fn heap_box<T>(&self, value: T) -> HeapBox<T> {
+        match self.try_heap_box(value) {
+            Ok(boxed) => boxed,
+            Err(error) => error.raise(),
+        }
+    }
+
+    /// As [`heap_box`](Self::heap_box), but for an error instead of the panic; `value` is dropped then.
+    ///
+    /// # Errors
+    ///
+    /// If the governor or the backend refuses the block.
+    pub fn try_heap_box<T>(&self, value: T) -> Result<HeapBox<T>, AllocError> {
+        let memory = if size_of::<T>() == 0 {
+            dangling(Layout::new::<T>())
+        } else {
+            large::allocate(&self.door.core, Layout::new::<T>())?
+        };
+        // SAFETY: the memory is for this layout, and released as a large block.
+        Ok(unsafe { HeapBox::init(memory, || value) })
+    }
+
+    /// This pool as an allocator that returns errors: for `try_reserve` and the like.
+    ///
+    /// ```
+    /// use framealloc_core::SmartAlloc;
+    /// use allocator_api2::vec::Vec;
+    /// let alloc = SmartAlloc::default();
+    /// let mut list = Vec::new_in(alloc.pool().fallible());
+    /// assert!(list.try_reserve(usize::MAX / 32).is_err());
+    /// list.try_reserve(10).unwrap();
+    /// list.push(1u64);
+    /// ```
+    #[must_use]
+    pub fn fallible(&self) -> Fallible<Self> {
+        Fallible(self.clone())
+    }
+
+    /// Gives slabs without a live object back to their backend and returns their bytes. Objects in this thread's
+    /// cache count as free, those in other threads' caches do not. Takes time for every free object in the depot, and
+    /// threads that need the depot wait meanwhile.
+    #[expect(clippy::must_use_candidate, reason = "the figure is for those who want it")]
+    pub fn trim(&self) -> usize {
+        self.door.core.trim()
+    }
+
+    /// What the pool holds. Objects in threads' caches count as handed out.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        self.door.core.stats()
+    }
+
+    /// Memory for `layout`; none is taken for a size of 0.
+    #[inline(always)]
+    fn obtain(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if layout.size() == 0 {
+            return Ok(dangling(layout));
+        }
+        let Some(class) = class::of(layout) else {
+            return large::allocate(&self.door.core, layout);
+        };
+        let object = match cache::take(self.door.id, class) {
+            Some(object) => object,
+            None => self.door.core.refill(class)?,
+        };
+        annotate::used(object.as_ptr(), class::size(class));
+        Ok(object)
+    }
+}
+
+/// Releases memory of a pool, on any thread.
+///
+/// # Safety
+///
+/// The memory came from [`Pool::obtain`] with a layout of this size and alignment, or one of the same class, and is
+/// not used any more.
+#[inline(always)]
+unsafe fn release(memory: NonNull<u8>, layout: Layout) {
+    if layout.size() == 0 {
+        return;
+    }
+    // SAFETY: by the caller's promise; an object of a class was cut from a slab, and its pointer has the slab's
+    // provenance. The key is read here, after the value's destructor, which may have closed the pool.
+    unsafe {
+        let Some(class) = class::of(layout) else {
+            return large::free(memory, layout.size());
+        };
+        annotate::free(memory.as_ptr(), class::size(class));
+        let slab = slab::of(memory);
+        if !cache::put(slab::key(slab), class, memory) {
+            shared::free_slow(slab, memory);
+        }
+    }
+}
+
+/// An address for what takes no memory.
+const fn dangling(layout: Layout) -> NonNull<u8> {
+    layout.dangling_ptr()
+}
+
+// SAFETY: memory of a class is valid until it is released, as slabs with live objects are never given up, and so is a
+// large block; clones share one core, and moving a `Pool` moves no memory.
+unsafe impl TryAllocator for Pool {
+    #[inline]
+    fn try_allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let memory = self.obtain(layout)?;
+        Ok(NonNull::slice_from_raw_parts(memory, usable(layout)))
+    }
+
+    #[inline]
+    unsafe fn release(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: a layout that fits the block is of the class it was taken for (`usable`).
+        unsafe { release(memory, layout) }
+    }
+
+    #[inline]
+    unsafe fn try_resize(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let in_place =
+            old.size() != 0 && new.size() != 0 && class::of(old).is_some() && class::of(old) == class::of(new);
+        if in_place {
+            return Ok(NonNull::slice_from_raw_parts(memory, usable(new)));
+        }
+        // SAFETY: by the caller's promise.
+        unsafe { self.relocate(memory, old, new) }
+    }
+}
+
+/// Bytes that may be used of memory for `layout`: an object's all, and any size up to that is of the same class.
+#[inline(always)]
+const fn usable(layout: Layout) -> usize {
+    match class::of(layout) {
+        Some(class) if layout.size() != 0 => class::size(class),
+        _ => layout.size(),
+    }
+}
+
+// SAFETY: as for `TryAllocator`, which this forwards to. A panic instead of an error leaves everything as it was.
+unsafe impl Allocator for Pool {
+    #[inline]
+    #[track_caller]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, NoMemory> {
+        self.try_allocate(layout).map_err(|error| error.raise())
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: the two contracts are the same.
+        unsafe { TryAllocator::release(self, memory, layout) }
+    }
+
+    #[inline]
+    #[track_caller]
+    unsafe fn grow(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
+        // SAFETY: as above.
+        unsafe { self.try_resize(memory, old, new) }.map_err(|error| error.raise())
+    }
+
+    #[inline]
+    #[track_caller]
+    unsafe fn grow_zeroed(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
+        // SAFETY: as above.
+        unsafe { self.try_grow_zeroed(memory, old, new) }.map_err(|error| error.raise())
+    }
+
+    #[inline]
+    #[track_caller]
+    unsafe fn shrink(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
+        // SAFETY: as above.
+        unsafe { self.try_resize(memory, old, new) }.map_err(|error| error.raise())
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,224 @@
+//! What a pool's threads share: the depot behind its lock, the source of its memory, and the paths that need them.
+//!
+//! Lives as long as its door, a slab, or a large block. The governor and the backends run only where neither the lock
+//! nor a magazine is in use; everything is read anew afterwards.
+
+use core::alloc::Layout;
+use core::iter;
+use core::ptr::NonNull;
+use std::sync::{Arc, Weak};
+
+use super::cache::Cache;
+use super::depot::{Depot, Stack};
+use super::slab::{self, CLOSED, Doomed, SLAB, Slab};
+use super::{Door, cache, class};
+use crate::backend::{Block, Source};
+use crate::error::{AllocError, AllocErrorKind};
+use crate::governor::Resource;
+use crate::stats::PoolStats;
+use crate::sync::{AtomicUsize, Mutex, Ordering};
+
+pub(super) struct PoolCore {
+    id: u64,
+    door: Weak<Door>,
+    source: Arc<Source>,
+    depot: Mutex<Depot>,
+    /// Relaxed counters for reports.
+    large_bytes: AtomicUsize,
+    large_blocks: AtomicUsize,
+}
+
+impl PoolCore {
+    pub(super) fn new(id: u64, door: Weak<Door>, source: Arc<Source>) -> Self {
+        Self {
+            id,
+            door,
+            source,
+            depot: Mutex::new(Depot::new()),
+            large_bytes: AtomicUsize::new(0),
+            large_blocks: AtomicUsize::new(0),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn door(&self) -> &Weak<Door> {
+        &self.door
+    }
+
+    /// An object of `class` when the last-used cache has none.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refill(self: &Arc<Self>, class: usize) -> Result<NonNull<u8>, AllocError> {
+        loop {
+            let object = if let Some(cache) = cache::current(self) {
+                // SAFETY: the thread's list of residents keeps its cache while the door is open, which the caller's
+                // borrow of the pool sees to; no user code runs while the magazine is used.
+                let magazine = unsafe { (*cache).magazine(class) };
+                // It has some if another pool was used last, or if the governor freed some.
+                magazine.pop().or_else(|| {
+                    self.depot.lock().stock(class, magazine);
+                    magazine.prefetch();
+                    magazine.pop()
+                })
+            } else {
+                self.depot.lock().one(class)
+            };
+            match object {
+                Some(object) => return Ok(object),
+                None => self.add_slab(class)?,
+            }
+        }
+    }
+
+    fn add_slab(self: &Arc<Self>, class: usize) -> Result<(), AllocError> {
+        let layout = Layout::from_size_align(SLAB, SLAB).expect("a power of two");
+        let block = self.source.take(Resource::Slab, layout, SLAB)?;
+        let mut spare = Stack::new();
+        // SAFETY: the block was just taken from this core's source, with a slab's size and alignment.
+        let slab = unsafe { slab::build(self, block, class) };
+        loop {
+            // SAFETY: the slab was just built for this core and class, and is not added twice.
+            let added = unsafe { self.depot.lock().add(class, slab, &mut spare) };
+            let Err(slots) = added else { return Ok(()) };
+            spare = Stack::new();
+            if spare.try_reserve_exact(slots + slots / 2).is_err() {
+                let mut doomed = Doomed::default();
+                // SAFETY: the slab is known here only, and has handed out nothing.
+                unsafe { doomed.push(slab) };
+                return Err(AllocError::new(AllocErrorKind::OutOfMemory {
+                    size: slots.saturating_mul(size_of::<NonNull<u8>>()),
+                    align: align_of::<NonNull<u8>>(),
+                }));
+            }
+        }
+    }
+
+    /// Takes free objects into the depot. What is returned is dropped when nothing is borrowed: user code may run.
+    ///
+    /// # Safety
+    ///
+    /// The objects are of this core's slabs and of `class`, and used by nobody.
+    #[must_use]
+    unsafe fn put(&self, class: usize, objects: impl Iterator<Item = NonNull<u8>>) -> Doomed {
+        let mut doomed = Doomed::default();
+        // SAFETY: by the caller's promise.
+        unsafe { self.depot.lock().put(class, objects, &mut doomed) };
+        doomed
+    }
+
+    /// Takes all that this thread's cache holds. As for [`put`](Self::put), user code may run when the result is
+    /// dropped.
+    #[must_use]
+    pub(super) fn empty(&self, cache: &Cache) -> Doomed {
+        let mut doomed = Doomed::default();
+        let mut depot = self.depot.lock();
+        for (class, magazine) in cache.magazines() {
+            // SAFETY: a magazine holds objects of its class and of this core's slabs that nobody uses.
+            unsafe { depot.put(class, magazine.unload(0), &mut doomed) };
+        }
+        doomed
+    }
+
+    /// Closes the pool: its door is gone. Objects that are live or in caches keep their slabs.
+    pub(super) fn close(&self) {
+        self.drain_own_cache();
+        let (doomed, stacks) = self.depot.lock().close();
+        drop(stacks);
+        drop(doomed);
+    }
+
+    /// Gives wholly free slabs back and returns their bytes.
+    pub(super) fn trim(&self) -> usize {
+        self.drain_own_cache();
+        let doomed = self.depot.lock().sweep();
+        let bytes = doomed.bytes();
+        drop(doomed);
+        for class in 0..class::CLASSES {
+            let surplus = self.depot.lock().surplus(class);
+            let mut spare = Stack::new();
+            // Without memory for a smaller stack the larger one stays.
+            if surplus.is_some_and(|slots| spare.try_reserve_exact(slots).is_ok()) {
+                self.depot.lock().replace(class, &mut spare);
+            }
+        }
+        bytes
+    }
+
+    fn drain_own_cache(&self) {
+        if let Some(cache) = cache::existing(self) {
+            // SAFETY: the cache is this thread's and alive: `LAST` and the list of residents name no others. It is
+            // not borrowed any more when the result is dropped.
+            let drained = unsafe { (*cache).drain() };
+            drop(drained);
+        }
+    }
+
+    pub(super) fn stats(&self) -> PoolStats {
+        let mut stats = self.depot.lock().stats();
+        stats.large_bytes = self.large_bytes.load(Ordering::Relaxed);
+        stats.large_blocks = self.large_blocks.load(Ordering::Relaxed);
+        stats
+    }
+
+    /// Called by the last owner of a slab that was just made or has become free.
+    pub(super) fn give_back_slab(&self, block: Block) {
+        // SAFETY: the block came from this core's source (`add_slab`), and its slab is gone (`Doomed`).
+        unsafe { self.source.give_back(Resource::Slab, block) };
+    }
+
+    pub(super) fn take_large(&self, layout: Layout) -> Result<Block, AllocError> {
+        let block = self.source.take(Resource::Large, layout, layout.size())?;
+        self.large_bytes.fetch_add(block.layout.size(), Ordering::Relaxed);
+        self.large_blocks.fetch_add(1, Ordering::Relaxed);
+        Ok(block)
+    }
+
+    /// # Safety
+    ///
+    /// The block came from [`take_large`](Self::take_large) of this core, and is not used any more.
+    pub(super) unsafe fn give_back_large(&self, block: Block) {
+        self.large_bytes.fetch_sub(block.layout.size(), Ordering::Relaxed);
+        self.large_blocks.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: by the caller's promise.
+        unsafe { self.source.give_back(Resource::Large, block) };
+    }
+}
+
+/// Frees an object when the last-used cache cannot take it.
+///
+/// # Safety
+///
+/// `object` is of `slab` and used by nobody.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
+    // SAFETY: until it is in a magazine or the depot, the object keeps its slab alive, and that its core. It is put
+    // there last.
+    let (core, class) = unsafe { (slab::core(slab), slab::class(slab)) };
+    loop {
+        // SAFETY: as above.
+        let closed = unsafe { slab::key(slab) } == CLOSED;
+        if closed {
+            core.drain_own_cache();
+        }
+        let Some(cache) = (if closed { None } else { cache::current(&core) }) else {
+            // The slab's reference may go with the object.
+            let core = Arc::clone(&core);
+            // SAFETY: the caller hands the object over.
+            let doomed = unsafe { core.put(class, iter::once(object)) };
+            drop(doomed);
+            return;
+        };
+        // SAFETY: the cache is this thread's, and no user code has run since it was looked up.
+        let magazine = unsafe { (*cache).magazine(class) };
+        if magazine.push(class, object) {
+            return;
+        }
+        // SAFETY: a magazine holds free objects of its class and pool.
+        drop(unsafe { core.put(class, magazine.unload(class::batch(class))) });
+    }
+}

@@ -1,0 +1,186 @@
+//! A slab: 64 KiB of objects of one class behind a header that any of its objects finds by masking its address.
+//!
+//! Promises that the header stays valid as long as one object of the slab is live or in a thread's cache. Knows the
+//! core only as the pointer whose reference it holds.
+
+use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use super::class;
+use super::shared::PoolCore;
+use crate::annotate;
+use crate::backend::Block;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Bytes of a slab, and its alignment.
+pub(super) const SLAB: usize = 64 << 10;
+
+/// The key of a slab whose pool is closed: no thread's cache bears it.
+pub(super) const CLOSED: u64 = u64::MAX;
+
+/// What stands at the start of a slab. It is reached through raw pointers, field by field: threads that free objects
+/// read `key` while another one, which holds the depot's lock, writes the fields below.
+pub(super) struct Header {
+    /// The pool's instance id, or [`CLOSED`].
+    key: AtomicU64,
+    /// A counted reference, so that the core outlives its slabs. Never changes.
+    core: *const PoolCore,
+    block: Block,
+    class: usize,
+    /// Objects the slab has room for. Never changes.
+    pub(super) slots: usize,
+    /// Objects that were handed out at least once, from the front. Depot's lock.
+    pub(super) carved: usize,
+    /// Objects in the depot: counted during a sweep, and kept once the pool is closed. Depot's lock.
+    pub(super) free: usize,
+    /// The next slab of the list this one is in. Depot's lock.
+    pub(super) next: Option<Slab>,
+    /// The next slab of this class that has room for carving. Depot's lock.
+    pub(super) next_open: Option<Slab>,
+}
+
+/// Names a slab.
+pub(super) type Slab = NonNull<Header>;
+
+/// The slab of an object.
+///
+/// # Safety
+///
+/// `object` points to an object of a slab, with the provenance of the slab.
+#[inline(always)]
+pub(super) unsafe fn of(object: NonNull<u8>) -> Slab {
+    let header = object.as_ptr().map_addr(|address| address & !(SLAB - 1)).cast::<Header>();
+    // SAFETY: the header is the start of a slab, which is not null.
+    unsafe { NonNull::new_unchecked(header) }
+}
+
+/// The key of a slab.
+///
+/// # Safety
+///
+/// The slab is alive: the caller has one of its objects, or the depot's lock.
+#[inline(always)]
+pub(super) unsafe fn key(slab: Slab) -> u64 {
+    // Relaxed: the key only decides between a cache of this thread and the depot, both of which are right at any
+    // time; what it guards is published by the depot's lock.
+    // SAFETY: the slab is alive, and its key is only ever accessed atomically.
+    unsafe { (*slab.as_ptr()).key.load(Ordering::Relaxed) }
+}
+
+/// Closes a slab: from now on its objects go to the depot.
+///
+/// # Safety
+///
+/// As for [`key`].
+pub(super) unsafe fn close(slab: Slab) {
+    // Relaxed: see `key`.
+    // SAFETY: as in `key`.
+    unsafe { (*slab.as_ptr()).key.store(CLOSED, Ordering::Relaxed) }
+}
+
+/// The slab's own reference to its core, to be used as long as the slab is certain to be alive.
+///
+/// # Safety
+///
+/// As for [`key`].
+pub(super) unsafe fn core(slab: Slab) -> ManuallyDrop<Arc<PoolCore>> {
+    // SAFETY: the reference was made by `Arc::into_raw` in `build`, and is not dropped here.
+    unsafe { ManuallyDrop::new(Arc::from_raw((*slab.as_ptr()).core)) }
+}
+
+/// The class of a slab's objects.
+///
+/// # Safety
+///
+/// As for [`key`].
+pub(super) unsafe fn class(slab: Slab) -> usize {
+    // SAFETY: the slab is alive, and its class never changes.
+    unsafe { (*slab.as_ptr()).class }
+}
+
+/// Makes a slab of `block`, which it owns from now on.
+///
+/// # Safety
+///
+/// `block` is unused memory of [`SLAB`] bytes with that alignment, from the core's source.
+pub(super) unsafe fn build(core: &Arc<PoolCore>, block: Block, class: usize) -> Slab {
+    let slab = block.ptr.cast::<Header>();
+    let first = first(class);
+    // SAFETY: the block has room for the header and is aligned for it; nobody else knows of it yet.
+    unsafe {
+        slab.write(Header {
+            key: AtomicU64::new(core.id()),
+            core: Arc::into_raw(Arc::clone(core)),
+            block,
+            class,
+            slots: SLAB / class::size(class) - first,
+            carved: 0,
+            free: 0,
+            next: None,
+            next_open: None,
+        });
+        let start = first * class::size(class);
+        annotate::free(block.ptr.as_ptr().add(start), SLAB - start);
+    }
+    slab
+}
+
+/// The object at `index` of those a slab has room for.
+///
+/// # Safety
+///
+/// The slab is alive and `index` is less than its `slots`.
+pub(super) unsafe fn object(slab: Slab, class: usize, index: usize) -> NonNull<u8> {
+    // SAFETY: that index lies inside the slab by the caller's promise.
+    unsafe { slab.cast::<u8>().add((first(class) + index) * class::size(class)) }
+}
+
+/// Objects the header takes the place of.
+const fn first(class: usize) -> usize {
+    size_of::<Header>().div_ceil(class::size(class))
+}
+
+/// Slabs that are wholly free and in no list any more: dropping it gives them back.
+#[derive(Default)]
+pub(super) struct Doomed {
+    head: Option<Slab>,
+    count: usize,
+}
+
+impl Doomed {
+    /// # Safety
+    ///
+    /// The slab is alive, and known to nobody else: all its objects are in the depot, which forgot them.
+    pub(super) unsafe fn push(&mut self, slab: Slab) {
+        // SAFETY: the caller is the only one to know the slab.
+        unsafe { (*slab.as_ptr()).next = self.head.replace(slab) };
+        self.count += 1;
+    }
+
+    /// Bytes that will be given back.
+    pub(super) const fn bytes(&self) -> usize {
+        self.count * SLAB
+    }
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        let mut panic = None;
+        while let Some(slab) = self.head {
+            // SAFETY: the slab is known to this list alone (`push`), so that its reference to the core and its
+            // block are taken out once; the header is not touched afterwards.
+            let (core, block) = unsafe {
+                self.head = (*slab.as_ptr()).next;
+                (Arc::from_raw((*slab.as_ptr()).core), (*slab.as_ptr()).block)
+            };
+            // The governor is told of every slab; if it panics the rest are given back all the same.
+            let given = catch_unwind(AssertUnwindSafe(|| core.give_back_slab(block)));
+            panic = panic.or(given.err());
+        }
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}

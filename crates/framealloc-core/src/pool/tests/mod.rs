@@ -1,0 +1,403 @@
+//! The promises of the pool, one test each: values and memory here, threads and closed pools in the other files.
+
+use core::alloc::Layout;
+use std::boxed::Box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::string::{String, ToString};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::vec::Vec;
+
+use allocator_api2::alloc::Allocator;
+
+use super::slab::SLAB;
+use super::{HeapBox, Pool, PoolBox, class};
+use crate::backend::Source;
+use crate::error::AllocErrorKind;
+use crate::governor::{Governor, Request, Ungoverned, Verdict};
+
+mod closing;
+mod threads;
+
+/// A pool, and its source to see what is left.
+fn pool() -> (Pool, Arc<Source>) {
+    governed(Arc::new(Ungoverned))
+}
+
+fn governed(governor: Arc<dyn Governor>) -> (Pool, Arc<Source>) {
+    let source = Arc::new(Source::new(Vec::new(), governor));
+    (Pool::new(Arc::clone(&source)), source)
+}
+
+/// Counts drops.
+#[derive(Clone, Default)]
+struct Ledger(Arc<AtomicUsize>);
+
+impl Ledger {
+    fn drops(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A value that is entered in a ledger when it is dropped.
+struct Entered<const N: usize>(Ledger, [u8; N]);
+
+impl<const N: usize> Drop for Entered<N> {
+    fn drop(&mut self) {
+        assert!(self.1.iter().all(|&byte| byte == 7), "the value is whole when it is dropped");
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Ledger {
+    fn entered<const N: usize>(&self) -> Entered<N> {
+        Entered(self.clone(), [7; N])
+    }
+}
+
+#[test]
+fn box_is_one_pointer_wide_and_so_is_its_option() {
+    assert_eq!(size_of::<PoolBox<u128>>(), size_of::<usize>());
+    assert_eq!(size_of::<Option<PoolBox<u128>>>(), size_of::<usize>());
+    assert_eq!(size_of::<Option<HeapBox<u128>>>(), size_of::<usize>());
+}
+
+#[test]
+fn box_is_covariant() {
+    fn shorten<'a>(long: PoolBox<&'static str>) -> PoolBox<&'a str> {
+        long
+    }
+    let (pool, _source) = pool();
+    assert_eq!(*shorten(pool.alloc_box("x")), "x");
+}
+
+#[test]
+fn every_value_is_dropped_once_and_all_memory_returns() {
+    fn fill<const N: usize>(pool: &Pool, ledger: &Ledger) {
+        let mut pooled: Vec<_> = (0..300).map(|_| pool.alloc_box(ledger.entered::<N>())).collect();
+        let heaped: Vec<_> = (0..3).map(|_| pool.heap_box(ledger.entered::<N>())).collect();
+        pooled.swap(3, 250);
+        drop(pooled.drain(100..).collect::<Vec<_>>());
+        drop(heaped);
+    }
+    let (pool, source) = pool();
+    let ledger = Ledger::default();
+    fill::<0>(&pool, &ledger);
+    fill::<9>(&pool, &ledger);
+    fill::<100>(&pool, &ledger);
+    fill::<3000>(&pool, &ledger);
+    fill::<5000>(&pool, &ledger);
+    assert_eq!(ledger.drops(), 5 * 303);
+    assert_eq!(pool.stats().large_blocks, 0);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn objects_do_not_overlap() {
+    let (pool, _source) = pool();
+    let mut all: Vec<PoolBox<[u64; 3]>> = (0..5000).map(|i| pool.alloc_box([i; 3])).collect();
+    for at in (0..5000).step_by(3) {
+        all[at] = pool.alloc_box([at as u64; 3]);
+    }
+    assert!(all.iter().enumerate().all(|(at, value)| **value == [at as u64; 3]));
+}
+
+#[test]
+fn over_aligned_values_are_aligned() {
+    #[repr(align(64))]
+    struct Line(u8);
+    #[repr(align(4096))]
+    struct Page(u8);
+    #[repr(align(65536))]
+    struct Slab(u8);
+    fn check<T>(pool: &Pool, value: impl Fn(u8) -> T, read: impl Fn(&T) -> u8) {
+        let all: Vec<_> = (0..40).map(|i| (pool.alloc_box(value(i)), pool.heap_box(value(i)))).collect();
+        for (i, (pooled, heaped)) in (0u8..).zip(&all) {
+            assert_eq!((&raw const **pooled).addr() % align_of::<T>(), 0);
+            assert_eq!((&raw const **heaped).addr() % align_of::<T>(), 0);
+            assert_eq!((read(pooled), read(heaped)), (i, i));
+        }
+    }
+    let (pool, source) = pool();
+    check(&pool, Line, |v| v.0);
+    check(&pool, Page, |v| v.0);
+    // Built on the stack first: a few of them are enough.
+    let all: Vec<_> = (0..3).map(|i| pool.alloc_box_with(|| Slab(i))).collect();
+    assert!(all.iter().all(|v| (&raw const **v).addr() % 65536 == 0));
+    assert_eq!(all[2].0, 2);
+    assert_eq!(pool.stats().large_blocks, 3);
+    drop(all);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn zero_sized_values_take_no_memory() {
+    #[repr(align(256))]
+    struct Nothing;
+    let (pool, source) = pool();
+    let ledger = Ledger::default();
+    let (a, b) = (pool.alloc_box(Nothing), pool.heap_box(Nothing));
+    assert_eq!((&raw const *a).addr() % 256, 0);
+    assert_eq!((&raw const *b).addr() % 256, 0);
+    let mut list = allocator_api2::vec::Vec::new_in(pool.clone());
+    list.extend([(); 1000]);
+    drop(pool.alloc_box(ledger.entered::<0>()));
+    assert_eq!(ledger.drops(), 1);
+    let _keep = (a, b, list);
+    drop(pool.alloc_box(()));
+    assert_eq!(pool.stats().large_blocks, 0);
+    assert!(source.committed() <= SLAB, "only the ledger took memory");
+}
+
+#[test]
+fn panicking_destructor_frees_the_memory() {
+    struct Bomb([u8; 900]);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert_ne!(self.0[0], 1, "boom");
+        }
+    }
+    let (pool, source) = pool();
+    for _ in 0..500 {
+        let (pooled, heaped) = (pool.alloc_box(Bomb([1; 900])), pool.heap_box(Bomb([1; 900])));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(pooled))).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(heaped))).is_err());
+    }
+    assert_eq!(pool.stats().slabs, 1);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn panicking_closure_frees_the_memory() {
+    let (pool, source) = pool();
+    for _ in 0..5000 {
+        let built = catch_unwind(AssertUnwindSafe(|| pool.alloc_box_with(|| -> [u64; 8] { panic!("no value") })));
+        assert!(built.is_err());
+    }
+    assert_eq!(pool.stats().slabs, 1);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn destructors_and_closures_may_use_the_pool() {
+    struct Nested(Pool, Ledger);
+    impl Drop for Nested {
+        fn drop(&mut self) {
+            let more: Vec<_> = (0..300).map(|_| self.0.alloc_box(self.1.entered::<8>())).collect();
+            drop(more);
+        }
+    }
+    let (pool, source) = pool();
+    let ledger = Ledger::default();
+    let all: Vec<_> = (0..200)
+        .map(|_| pool.alloc_box_with(|| pool.alloc_box(pool.alloc_box(Nested(pool.clone(), ledger.clone())))))
+        .collect();
+    // The last values close the pool while they are freed.
+    drop(pool);
+    drop(all);
+    assert_eq!(ledger.drops(), 200 * 300);
+    assert_eq!(source.committed(), 0);
+}
+
+/// Refuses when told to, and uses the pool it governs.
+#[derive(Default)]
+struct Nosy {
+    refuse: AtomicBool,
+    pool: std::sync::Mutex<Option<Pool>>,
+    kept: std::sync::Mutex<Vec<PoolBox<[u8; 64]>>>,
+}
+
+impl Nosy {
+    /// Not under the lock, since what is done with the pool may ask again.
+    fn pool(&self) -> Option<Pool> {
+        self.pool.lock().unwrap().clone()
+    }
+}
+
+impl Governor for Nosy {
+    fn request(&self, _: &Request) -> Verdict {
+        if self.refuse.load(Ordering::Relaxed) {
+            return Verdict::Deny;
+        }
+        if let Some(pool) = self.pool() {
+            let more: Vec<_> = (0..100).map(|_| pool.alloc_box([1; 64])).collect();
+            self.kept.lock().unwrap().extend(more);
+        }
+        Verdict::Allow
+    }
+
+    fn release(&self, _: crate::governor::Resource, _: usize) {
+        if let Some(pool) = self.pool() {
+            drop(pool.alloc_box([2; 64]));
+            pool.trim();
+        }
+    }
+}
+
+#[test]
+fn refusal_is_an_error_and_leaves_the_pool_usable() {
+    let governor = Arc::new(Nosy::default());
+    let (pool, source) = governed(governor.clone());
+    governor.refuse.store(true, Ordering::Relaxed);
+    let error = pool.try_alloc_box([0u8; 64]).unwrap_err();
+    assert!(matches!(error.kind(), AllocErrorKind::Refused { requested: SLAB, allowed: 0, .. }));
+    assert!(pool.try_alloc_box_with(|| -> [u8; 5000] { unreachable!("there is no memory for it") }).is_err());
+    assert!(pool.try_heap_box(5u8).is_err());
+    let panic = catch_unwind(AssertUnwindSafe(|| pool.alloc_box([0u8; 64]))).unwrap_err();
+    assert_eq!(*panic.downcast::<String>().unwrap(), error.to_string());
+    assert_eq!((pool.stats().slabs, pool.stats().large_blocks, source.committed()), (0, 0, 0));
+    governor.refuse.store(false, Ordering::Relaxed);
+    assert_eq!(pool.try_alloc_box([3u8; 64]).unwrap()[63], 3);
+}
+
+#[test]
+fn governor_may_use_the_pool_it_governs() {
+    let governor = Arc::new(Nosy::default());
+    let (pool, source) = governed(governor.clone());
+    *governor.pool.lock().unwrap() = Some(pool.clone());
+    let all: Vec<_> = (0..5000u64).map(|i| pool.alloc_box([i; 8])).collect();
+    assert!(all.iter().enumerate().all(|(i, v)| **v == [i as u64; 8]));
+    drop(all);
+    drop(core::mem::take(&mut *governor.kept.lock().unwrap()));
+    assert!(pool.trim() > 0);
+    assert!(source.committed() <= 2 * SLAB, "the governor's own box may hold a slab");
+    let own = governor.pool.lock().unwrap().take();
+    drop((own, pool));
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn growing_collection_unwinds_and_fallible_one_returns_the_error() {
+    let governor = Arc::new(Nosy::default());
+    let (pool, source) = governed(governor.clone());
+    let mut list = allocator_api2::vec::Vec::new_in(pool.clone());
+    let mut careful = allocator_api2::vec::Vec::new_in(pool.fallible());
+    list.extend(0..1024u32);
+    careful.extend(0..1024u32);
+    governor.refuse.store(true, Ordering::Relaxed);
+    let panic = catch_unwind(AssertUnwindSafe(|| list.push(1))).unwrap_err();
+    assert!(panic.downcast::<String>().unwrap().contains("refused"));
+    assert!(careful.try_reserve(1).is_err());
+    assert_eq!((list.len(), careful.len()), (1024, 1024));
+    governor.refuse.store(false, Ordering::Relaxed);
+    list.push(1024);
+    careful.try_reserve(1).unwrap();
+    careful.push(1024);
+    assert!(list.iter().copied().eq(0..1025) && careful.iter().copied().eq(0..1025));
+    drop((list, careful, pool));
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn memory_of_one_class_grows_and_shrinks_in_place() {
+    let (pool, _source) = pool();
+    let layout = |size, align| Layout::from_size_align(size, align).unwrap();
+    let block = pool.allocate(layout(40, 8)).unwrap();
+    assert_eq!(block.len(), 64);
+    let at = block.cast::<u8>();
+    // SAFETY: each block is used with the layout it has, and the last one is released.
+    unsafe {
+        at.write_bytes(9, 40);
+        let grown = pool.grow_zeroed(at, layout(40, 8), layout(60, 64)).unwrap().cast::<u8>();
+        assert_eq!(grown, at);
+        assert_eq!((*grown.add(39).as_ptr(), *grown.add(40).as_ptr()), (9, 0));
+        assert_eq!(pool.shrink(at, layout(60, 64), layout(33, 1)).unwrap().cast(), at);
+        let moved = pool.grow(at, layout(33, 1), layout(9000, 1)).unwrap().cast::<u8>();
+        assert_eq!((*moved.as_ptr(), *moved.add(32).as_ptr()), (9, 9));
+        let back = pool.shrink(moved, layout(9000, 1), layout(16, 16)).unwrap().cast::<u8>();
+        assert_eq!(*back.add(15).as_ptr(), 9);
+        let none = pool.shrink(back, layout(16, 16), layout(0, 16)).unwrap().cast::<u8>();
+        let some = pool.grow(none, layout(0, 16), layout(1, 1)).unwrap().cast::<u8>();
+        pool.deallocate(some, layout(1, 1));
+    }
+    assert_eq!(pool.stats().large_blocks, 0);
+}
+
+#[test]
+fn absurd_layout_is_an_error() {
+    let (pool, _source) = pool();
+    let layout = Layout::from_size_align(isize::MAX as usize - 63, 64).unwrap();
+    assert!(pool.fallible().allocate(layout).is_err());
+}
+
+#[test]
+fn unsized_box_frees_by_its_values_layout() {
+    let (pool, source) = pool();
+    let ledger = Ledger::default();
+    let raw: *mut dyn Send = pool.alloc_box(ledger.entered::<70>()).__into_raw();
+    // SAFETY: the pointer came from a box of this kind.
+    let boxed: PoolBox<dyn Send> = unsafe { PoolBox::__from_raw(raw) };
+    let raw: *mut [u16] = pool.heap_box([1u16, 2, 3]).__into_raw();
+    // SAFETY: as above.
+    let slice: HeapBox<[u16]> = unsafe { HeapBox::__from_raw(raw) };
+    assert_eq!(*slice, [1, 2, 3]);
+    drop((boxed, slice));
+    assert_eq!(ledger.drops(), 1);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn into_inner_moves_the_value_out_and_frees_the_memory() {
+    let (pool, source) = pool();
+    let ledger = Ledger::default();
+    let value = PoolBox::into_inner(pool.alloc_box(ledger.entered::<30>()));
+    let other = HeapBox::into_inner(pool.heap_box(ledger.entered::<30>()));
+    drop(pool);
+    assert_eq!((source.committed(), ledger.drops()), (0, 0));
+    drop((value, other));
+    assert_eq!(ledger.drops(), 2);
+}
+
+#[test]
+fn trim_returns_wholly_free_slabs_only() {
+    let (pool, source) = pool();
+    let mut all: Vec<_> = (0..20_000u64).map(|i| pool.alloc_box([i; 4])).collect();
+    let before = source.committed();
+    let kept = all.swap_remove(10_000);
+    all.clear();
+    assert_eq!(source.committed(), before);
+    let stats = pool.stats();
+    let handed_out_once = stats.outstanding_bytes + stats.depot_bytes;
+    assert!((20_000 * 32..20_064 * 32).contains(&handed_out_once), "{stats:?}");
+    assert_eq!(pool.trim(), before - SLAB);
+    assert_eq!((source.committed(), pool.stats().slabs), (SLAB, 1));
+    assert_eq!(*kept, [10_000; 4]);
+    // What is left of the slab is used again.
+    let more: Vec<_> = (0..1000u64).map(|i| pool.alloc_box([i; 4])).collect();
+    assert_eq!(pool.stats().slabs, 1);
+    assert_eq!(*kept, [10_000; 4]);
+    drop(more);
+    drop(kept);
+    assert_eq!(pool.trim(), SLAB);
+    assert_eq!(pool.trim(), 0);
+}
+
+#[test]
+fn warm_pool_takes_no_lock_and_no_heap() {
+    let (pool, source) = pool();
+    drop((0..64u64).map(|i| pool.alloc_box([i; 8])).collect::<Vec<_>>());
+    let (before, taken) = (crate::sync::operations(), source.traffic());
+    for i in 0..10_000u64 {
+        let pair = (pool.alloc_box([i; 8]), pool.alloc_box([i; 8]));
+        assert_eq!(pair.0, pair.1);
+    }
+    assert_eq!((crate::sync::operations(), source.traffic()), (before, taken));
+}
+
+#[test]
+fn boxed_traits_are_those_of_the_value() {
+    let (pool, _source) = pool();
+    let mut set = std::collections::HashSet::new();
+    assert!(set.insert(pool.alloc_box(3)) && !set.insert(pool.alloc_box(3)));
+    assert!(pool.alloc_box(1) < pool.alloc_box(2));
+    assert_eq!(std::format!("{} {:?}", pool.alloc_box(1), pool.heap_box("x")), "1 \"x\"");
+    assert!(pool.heap_box(0..3).eq(0..3));
+    let boxed: Box<dyn std::error::Error> = Box::new(pool.alloc_box(crate::AllocError::capacity(1, 2)));
+    assert!(boxed.to_string().contains("elements"));
+    assert_eq!(class::size(0), 8);
+}

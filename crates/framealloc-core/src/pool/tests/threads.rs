@@ -1,0 +1,169 @@
+//! Threads: what is freed elsewhere, what a dead thread leaves, and destructors of thread-locals.
+
+use core::cell::RefCell;
+use std::sync::mpsc;
+use std::thread;
+use std::thread_local;
+use std::vec::Vec;
+
+use super::super::{Pool, PoolBox, class, slab::SLAB};
+use super::{Ledger, pool};
+
+type Object = PoolBox<[u64; 8]>;
+
+#[test]
+fn memory_freed_by_another_thread_is_used_again() {
+    let (pool, source) = pool();
+    let mut most = 0;
+    for _ in 0..20 {
+        let all: Vec<Object> = (0..5000).map(|i| pool.alloc_box([i; 8])).collect();
+        most = source.committed().max(most);
+        thread::spawn(move || drop(all)).join().unwrap();
+    }
+    assert_eq!(most, source.committed());
+    assert!(most <= 5200usize.div_ceil(1021) * SLAB);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn producer_and_consumer_do_not_pile_up_memory() {
+    let (pool, source) = pool();
+    let (send, receive) = mpsc::sync_channel::<Vec<Object>>(4);
+    let consumer = thread::spawn(move || receive.into_iter().flatten().map(|object| object[7]).sum::<u64>());
+    for _ in 0..200 {
+        send.send((0..256).map(|i| pool.alloc_box([i; 8])).collect()).unwrap();
+    }
+    drop(send);
+    assert_eq!(consumer.join().unwrap(), 200 * 255 * 128);
+    // Six batches in flight and what two caches and their last exchange hold.
+    assert!(source.committed() <= 3 * SLAB, "{} bytes", source.committed());
+}
+
+/// What caches hold after one thread has filled and another one drained.
+fn outstanding<T: Copy + Send + 'static>(pool: &Pool, value: T) -> usize {
+    pool.trim();
+    let before = pool.stats().outstanding_bytes;
+    let all: Vec<_> = (0..2000).map(|_| pool.alloc_box(value)).collect();
+    let other = pool.clone();
+    thread::spawn(move || {
+        drop(all);
+        other.stats().outstanding_bytes - before
+    })
+    .join()
+    .unwrap()
+}
+
+#[test]
+fn cache_is_bounded() {
+    let (pool, _source) = pool();
+    // Two threads' caches.
+    assert!(outstanding(&pool, [0u8; 8]) <= 2 * 128 * 8);
+    assert!(outstanding(&pool, [0u8; 512]) <= 2 * 32768);
+    assert!(outstanding(&pool, [0u8; 4096]) <= 2 * 32768);
+    assert_eq!(class::limit(9), 8);
+}
+
+#[test]
+fn cache_of_a_dead_thread_is_not_lost() {
+    let (pool, source) = pool();
+    let other = pool.clone();
+    thread::spawn(move || drop((0..50u64).map(|i| other.alloc_box([i; 8])).collect::<Vec<_>>())).join().unwrap();
+    assert_eq!(pool.stats().outstanding_bytes, 0);
+    assert_eq!(pool.trim(), SLAB);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+thread_local! {
+    static LATE: RefCell<Vec<Object>> = const { RefCell::new(Vec::new()) };
+    static USER: RefCell<Option<Late>> = const { RefCell::new(None) };
+}
+
+/// Uses the pool in a thread-local's destructor.
+struct Late(Pool, Ledger);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let all: Vec<_> = (0..300).map(|_| self.0.alloc_box(self.1.entered::<64>())).collect();
+        drop(all);
+        drop(self.0.heap_box(1));
+    }
+}
+
+/// Thread-locals are dropped in the order of their registration, or in the opposite one, by platform: both are tried.
+fn late(pool_first: bool) {
+    let (pool, source) = pool();
+    let ledger = Ledger::default();
+    let (other, entered) = (pool.clone(), ledger.clone());
+    thread::spawn(move || {
+        let touch = || drop(other.alloc_box([0; 8]));
+        if pool_first {
+            touch();
+        }
+        USER.with(|user| *user.borrow_mut() = Some(Late(other.clone(), entered)));
+        LATE.with(|late| late.borrow_mut().reserve(500));
+        if !pool_first {
+            touch();
+        }
+        LATE.with(|late| late.borrow_mut().extend((0..500).map(|i| other.alloc_box([i; 8]))));
+    })
+    .join()
+    .unwrap();
+    assert_eq!(ledger.drops(), 300);
+    assert_eq!(pool.stats().outstanding_bytes, 0);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn late_destructors_may_use_the_pool() {
+    late(true);
+    late(false);
+}
+
+#[test]
+fn two_pools_never_mix() {
+    let ((a, source_a), (b, source_b)) = (pool(), pool());
+    let mut kept = Vec::new();
+    for i in 0..5000u64 {
+        kept.push((a.alloc_box([i; 8]), b.alloc_box([!i; 8])));
+        if i % 3 == 0 {
+            kept.swap_remove(kept.len() / 2);
+        }
+    }
+    drop(a);
+    assert!(kept.iter().all(|(a, b)| a[0] == !b[0]));
+    let (of_a, of_b): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+    drop(of_a);
+    assert_eq!(source_a.committed(), 0);
+    assert!(source_b.committed() > 0);
+    drop((of_b, b));
+    assert_eq!(source_b.committed(), 0);
+}
+
+#[test]
+fn many_threads_exchange_objects() {
+    let (pool, source) = pool();
+    thread::scope(|scope| {
+        let (sends, receives): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::channel::<Vec<Object>>()).unzip();
+        let mut running = Vec::new();
+        for (at, receive) in receives.into_iter().enumerate() {
+            let (next, pool) = (sends[(at + 1) % 4].clone(), &pool);
+            running.push(scope.spawn(move || {
+                for round in 0..20u64 {
+                    let all = (0..100).map(|i| pool.alloc_box([i + round; 8])).collect();
+                    next.send(all).unwrap();
+                    let got = receive.recv().unwrap();
+                    assert!(got.iter().enumerate().all(|(i, v)| **v == [i as u64 + round; 8]));
+                }
+            }));
+        }
+        // The end of the scope alone does not wait for thread-local destructors.
+        running.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert!(source.committed() <= 2 * SLAB);
+    assert_eq!(pool.stats().outstanding_bytes, 0);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}

@@ -1,0 +1,221 @@
+//! The frame boundary: where memory changes hands, under `&mut` and with no lease out.
+
+use core::ptr;
+
+use super::{Core, Exclusive, FrameSlot, SmartAlloc};
+use crate::backend::ask;
+use crate::chunk::ChunkList;
+use crate::chunk::store::hauls;
+use crate::error::{AllocError, AllocErrorKind};
+use crate::frame::{Seal, SealedFrame};
+use crate::stats::FrameStats;
+use crate::sync::Ordering;
+
+impl SmartAlloc {
+    /// Begins a frame; its number. Beginning twice changes nothing: everything since the last end is one frame.
+    pub fn begin_frame(&mut self) -> u64 {
+        self.core.begun.store(true, Ordering::Relaxed);
+        self.core.exclusive().frame
+    }
+
+    /// Whether a frame was begun and has not ended. Allocating is fine in either case.
+    #[must_use]
+    pub fn is_frame_open(&self) -> bool {
+        self.core.begun.load(Ordering::Relaxed)
+    }
+
+    /// Ends the frame and reclaims its memory, or, with frames in flight, that of the oldest one: runs the destructors of
+    /// what was published in it. Takes time in proportion to the threads and to those destructors.
+    ///
+    /// If a destructor panics, the others still run and the memory is reclaimed before the panic goes on.
+    ///
+    /// # Panics
+    ///
+    /// If a [`Lease`](crate::Lease) is out: [`try_end_frame`](Self::try_end_frame) returns the error.
+    #[track_caller]
+    pub fn end_frame(&mut self) -> FrameStats {
+        self.try_end_frame().unwrap_or_else(|error| error.raise())
+    }
+
+    /// Ends the frame as [`end_frame`](Self::end_frame) does.
+    ///
+    /// # Errors
+    ///
+    /// If leases are out; the text says how many. Nothing was changed.
+    pub fn try_end_frame(&mut self) -> Result<FrameStats, AllocError> {
+        let core = self.core.begin_boundary()?;
+        let mut boundary = core.collect();
+        let mut panicked = None;
+        let state = core.exclusive_mut();
+        let reclaimed = if state.in_flight == 1 {
+            boundary.seal
+        } else {
+            let sealed = SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats);
+            state.ring.push_back(sealed);
+            let is_over = state.ring.len() >= state.in_flight;
+            if is_over { state.ring.pop_front().map_or(Seal::EMPTY, SealedFrame::into_seal) } else { Seal::EMPTY }
+        };
+        // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing else
+        // of it is borrowed, since `self` is borrowed exclusively and no lease is out.
+        boundary.stats.destructors = unsafe { reclaimed.run_destructors(&mut panicked) };
+        // SAFETY: the hauls came from this core's slots, and nobody uses their memory after the destructors.
+        unsafe { attach(reclaimed.hauls()) };
+        core.finish(&mut boundary);
+        if let Some(payload) = panicked {
+            std::panic::resume_unwind(payload);
+        }
+        Ok(boundary.stats)
+    }
+
+    /// Ends the frame and moves its memory, readable, into an object of its own: for a render thread or a GPU fence. It never
+    /// enters the ring of frames in flight: its handles are read through the [`SealedFrame`] only.
+    ///
+    /// # Panics
+    ///
+    /// If a [`Lease`](crate::Lease) is out: [`try_seal_frame`](Self::try_seal_frame) returns the error.
+    #[must_use = "dropping the sealed frame reclaims it"]
+    #[track_caller]
+    pub fn seal_frame(&mut self) -> SealedFrame {
+        self.try_seal_frame().unwrap_or_else(|error| error.raise())
+    }
+
+    /// Ends the frame as [`seal_frame`](Self::seal_frame) does.
+    ///
+    /// # Errors
+    ///
+    /// If leases are out; the text says how many. Nothing was changed.
+    pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
+        let core = self.core.begin_boundary()?;
+        let mut boundary = core.collect();
+        core.finish(&mut boundary);
+        Ok(SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats))
+    }
+}
+
+/// What a boundary gathers from the threads.
+struct Boundary {
+    seal: Seal,
+    stats: FrameStats,
+    surplus: ChunkList,
+}
+
+/// Proof that the core is held exclusively: made by `begin_boundary` under `&mut SmartAlloc`.
+struct ExclusiveCore<'a>(&'a Core);
+
+impl core::ops::Deref for ExclusiveCore<'_> {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        self.0
+    }
+}
+
+impl Core {
+    /// The caller holds the allocator by `&mut`: a new lease can only come from a lease, so that none appears later.
+    fn begin_boundary(&self) -> Result<ExclusiveCore<'_>, AllocError> {
+        // Acquire: pairs with the Release of a lease's drop: what was done under it happened before.
+        match self.leases.load(Ordering::Acquire) {
+            0 => Ok(ExclusiveCore(self)),
+            leases => Err(AllocError::new(AllocErrorKind::Leased { leases })),
+        }
+    }
+}
+
+impl ExclusiveCore<'_> {
+    #[allow(clippy::mut_from_ref, reason = "the exclusivity is that of the `&mut SmartAlloc` behind this proof")]
+    fn exclusive_mut(&self) -> &mut Exclusive {
+        // SAFETY: `&mut SmartAlloc` and no lease: nobody else reads it. The callers keep no two of these, and none while
+        // a destructor or the governor runs that could read it: these have no way to this core.
+        unsafe { &mut *self.exclusive.get() }
+    }
+
+    /// Leaves the frame behind: advances its number first, then moves every thread's chunks out.
+    fn collect(&self) -> Boundary {
+        let state = self.exclusive_mut();
+        self.begun.store(false, Ordering::Relaxed);
+        let mut stats = FrameStats { frame: state.frame, ..FrameStats::default() };
+        state.frame += 1;
+        state.threads.clear();
+        for tag in &mut state.tags {
+            tag.clear();
+        }
+        let (mut seal, mut surplus) = (Seal::EMPTY, ChunkList::new());
+        let (policy, now) = (self.store.trim, stats.frame);
+        // SAFETY: exclusive, by this type's proof.
+        unsafe {
+            self.slots.boundary(|slot| {
+                if !slot.arena.is_untouched() {
+                    let share = slot.arena.stats();
+                    stats.bytes_allocated += share.bytes_allocated;
+                    stats.allocation_count += share.allocation_count;
+                    stats.waste += share.waste;
+                    stats.chunks += share.chunks;
+                    stats.refused += slot.arena.refused();
+                    stats.threads += 1;
+                    if self.governed {
+                        state.threads.push(share);
+                    }
+                    slot.tags.drain_into(&mut state.tags);
+                    if let Some(first) = slot.arena.detach(ptr::from_ref(slot).cast(), slot.drops.take()) {
+                        seal.add(first);
+                    }
+                }
+                slot.arena.take_surplus(policy, now, &mut surplus);
+                stats.scratch_peak += slot.stash.boundary(policy, now, &mut surplus);
+            });
+        }
+        stats.peak = stats.bytes_allocated.max(state.last.peak);
+        Boundary { seal, stats, surplus }
+    }
+
+    /// Hands chunks that came back to their threads, surplus to the store, and the figures to the governor.
+    fn finish(&self, boundary: &mut Boundary) {
+        if let Some(first) = self.store.take_hauls() {
+            // SAFETY: hauls of this core's store, of sealed frames that were dropped.
+            unsafe { attach(hauls(first)) };
+        }
+        self.store.end_frame(boundary.stats.frame + 1, boundary.surplus.take());
+        boundary.stats.committed = self.store.committed();
+        let state = self.exclusive_mut();
+        state.last = boundary.stats;
+        if let Some(governor) = self.governor() {
+            let threads = core::mem::take(&mut state.threads);
+            ask((), || governor.end_frame(&boundary.stats, &threads));
+            self.exclusive_mut().threads = threads;
+        }
+    }
+}
+
+/// Gives hauls back to the slots they came from.
+///
+/// # Safety
+///
+/// The slots' core is held exclusively, and nobody uses the hauls' memory any more.
+unsafe fn attach(hauls: impl Iterator<Item = crate::chunk::Haul>) {
+    for haul in hauls {
+        // SAFETY: a slot stays until its core is dropped, which the caller holds.
+        let slot = unsafe { &*haul.slot.cast::<FrameSlot>() };
+        slot.arena.attach(&haul);
+    }
+}
+
+impl Drop for Core {
+    /// Runs the destructors of everything published, and reclaims all frames.
+    fn drop(&mut self) {
+        let state = self.exclusive.get_mut();
+        state.frame += 1;
+        let ring = core::mem::take(&mut state.ring);
+        let mut seal = Seal::EMPTY;
+        // SAFETY: the last reference to the core is being dropped: it is exclusive.
+        unsafe {
+            self.slots.boundary(|slot| {
+                if let Some(first) = slot.arena.detach(ptr::null(), slot.drops.take()) {
+                    seal.add(first);
+                }
+            });
+        }
+        // Dropped in this order; if a destructor panics, the rest is still dropped while the panic goes on.
+        let _ring = ring;
+        let _current = SealedFrame::new(seal, self.store.clone(), self.id, FrameStats::default());
+    }
+}

@@ -1,0 +1,161 @@
+//! Tags: whose bytes these are. Counted by cursor differences, so that no allocation pays for them.
+
+use core::cell::{Cell, UnsafeCell};
+use std::vec::Vec;
+
+use super::SmartAlloc;
+use crate::arena::raw::OpenTag;
+use crate::backend::ask;
+use crate::governor::{Tag, Verdict};
+
+/// What was allocated under a tag in one frame, by all threads. Scratch memory is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagStats {
+    /// The tag.
+    pub tag: Tag,
+    /// Bytes handed out in its scopes, including scopes of other tags inside.
+    pub bytes: usize,
+    /// Bytes handed out in its scopes, without those of scopes inside.
+    pub own_bytes: usize,
+    /// Allocations made in its scopes, including scopes inside.
+    pub allocation_count: usize,
+    /// Scopes that were closed.
+    pub scopes: usize,
+}
+
+impl TagStats {
+    fn new(tag: Tag) -> Self {
+        Self { tag, bytes: 0, own_bytes: 0, allocation_count: 0, scopes: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.tag);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.own_bytes += other.own_bytes;
+        self.allocation_count += other.allocation_count;
+        self.scopes += other.scopes;
+    }
+}
+
+/// The row of a tag, made if there is none.
+fn row(table: &mut Vec<TagStats>, tag: Tag) -> &mut TagStats {
+    let at = table.iter().position(|row| row.tag == tag).unwrap_or_else(|| {
+        table.push(TagStats::new(tag));
+        table.len() - 1
+    });
+    &mut table[at]
+}
+
+/// One thread's counts since the last boundary.
+pub(super) struct TagTable {
+    rows: UnsafeCell<Vec<TagStats>>,
+    /// Bytes of the scopes that were closed inside the open one.
+    nested: Cell<usize>,
+}
+
+impl TagTable {
+    pub(super) const fn new() -> Self {
+        Self { rows: UnsafeCell::new(Vec::new()), nested: Cell::new(0) }
+    }
+
+    fn add(&self, counts: &TagStats) {
+        // SAFETY: this thread's table, borrowed for this statement only, in which no user code runs.
+        row(unsafe { &mut *self.rows.get() }, counts.tag).add(counts);
+    }
+
+    /// Moves the counts into the table of all threads. At an exclusive point only.
+    pub(super) fn drain_into(&self, all: &mut Vec<TagStats>) {
+        // SAFETY: the caller holds the allocator exclusively, and no user code runs meanwhile.
+        for counts in unsafe { &mut *self.rows.get() } {
+            row(all, counts.tag).add(counts);
+            counts.clear();
+        }
+        self.nested.set(0);
+    }
+}
+
+impl SmartAlloc {
+    /// Runs `f`, and counts what this thread allocates in it under `tag`. Scopes nest; with a governor, a scope's grant bounds
+    /// what can be allocated in it.
+    ///
+    /// ```
+    /// use framealloc_core::{SmartAlloc, Tag};
+    /// static PHYSICS: Tag = Tag::new("physics");
+    /// let mut alloc = SmartAlloc::default();
+    /// let contacts = alloc.with_tag(PHYSICS, |a| {
+    ///     a.with_tag("broad phase", |a| a.frame().alloc([0u64; 10]));
+    ///     a.frame().alloc([0u64; 4])
+    /// });
+    /// assert_eq!(contacts.len(), 4);
+    /// alloc.end_frame();
+    /// let tags = alloc.tags();
+    /// let physics = tags.iter().find(|t| t.tag == PHYSICS).unwrap();
+    /// assert_eq!((physics.bytes, physics.own_bytes), (112, 32));
+    /// ```
+    pub fn with_tag<'f, R>(&'f self, tag: impl Into<Tag>, f: impl FnOnce(&'f Self) -> R) -> R {
+        let tag = tag.into();
+        // Asked before anything is changed: it may allocate.
+        let verdict =
+            self.core.governor().map_or(Verdict::Allow, |governor| ask(Verdict::Allow, || governor.open_tag(tag)));
+        let slot = self.slot();
+        let arena = &slot.arena;
+        let position = arena.position();
+        let outer_grant = arena.grant();
+        let open = OpenTag { tag, outer_grant };
+        let close = Close {
+            alloc: self,
+            tag,
+            position,
+            count: arena.count(),
+            outer_grant,
+            outer_nested: slot.tags.nested.replace(0),
+            outer: arena.replace_tag(Some(open)),
+        };
+        let granted = position.saturating_add(verdict.of(usize::MAX));
+        if granted < outer_grant {
+            arena.set_grant(granted);
+        }
+        let result = f(self);
+        drop(close);
+        result
+    }
+
+    /// What was allocated under each tag in the last frame that ended.
+    #[must_use]
+    pub fn tags(&self) -> &[TagStats] {
+        &self.core.exclusive().tags
+    }
+}
+
+/// Closes a tag scope, also when it is left by a panic.
+struct Close<'f> {
+    alloc: &'f SmartAlloc,
+    tag: Tag,
+    position: usize,
+    count: usize,
+    outer_grant: usize,
+    outer_nested: usize,
+    outer: Option<OpenTag>,
+}
+
+impl Drop for Close<'_> {
+    fn drop(&mut self) {
+        let slot = self.alloc.slot();
+        let arena = &slot.arena;
+        // Blocks of before may have been freed inside.
+        let bytes = arena.position().saturating_sub(self.position);
+        let own_bytes = bytes.saturating_sub(slot.tags.nested.get());
+        let allocation_count = arena.count().saturating_sub(self.count);
+        slot.tags.add(&TagStats { tag: self.tag, bytes, own_bytes, allocation_count, scopes: 1 });
+        slot.tags.nested.set(self.outer_nested + bytes);
+        arena.replace_tag(self.outer);
+        arena.set_grant(self.outer_grant);
+        if let Some(governor) = self.alloc.core.governor() {
+            ask((), || governor.close_tag(self.tag, bytes));
+        }
+    }
+}

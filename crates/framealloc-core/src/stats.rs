@@ -1,0 +1,87 @@
+//! The figures a frame leaves behind.
+
+/// What one frame used, as returned when it ended. Bytes unless said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FrameStats {
+    /// Number of the frame that ended, from 1.
+    pub frame: u64,
+    /// Bytes handed out, padding to the alignment included, by all threads.
+    pub bytes_allocated: usize,
+    /// Allocations made, by all threads: each bump of a cursor counts one.
+    pub allocation_count: usize,
+    /// The most that `bytes_allocated` has been in any frame so far.
+    pub peak: usize,
+    /// Bytes lost at the ends of chunks that were left for the next one.
+    pub waste: usize,
+    /// Chunks that were used.
+    pub chunks: usize,
+    /// Threads that allocated.
+    pub threads: usize,
+    /// Bytes of frame and scratch chunks held from the backend after the frame ended.
+    pub committed: usize,
+    /// Bytes scratch arenas handed out at most at one time, summed over the threads.
+    pub scratch_peak: usize,
+    /// Published values whose destructors ran.
+    pub destructors: usize,
+    /// Requests that were refused.
+    pub refused: usize,
+}
+
+/// One thread's share of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadStats {
+    /// Bytes handed out to this thread.
+    pub bytes_allocated: usize,
+    /// Allocations made.
+    pub allocation_count: usize,
+    /// Bytes lost at the ends of chunks.
+    pub waste: usize,
+    /// Chunks that were used.
+    pub chunks: usize,
+}
+
+/// The state of an allocator, readable at any time: figures of the last frame's end, and counters kept on cold paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AllocStats {
+    /// Number of the frame that is open, from 1.
+    pub frame: u64,
+    /// The last frame that ended.
+    pub last_frame: FrameStats,
+    /// Bytes held from the backends now, for every purpose.
+    pub committed: usize,
+    /// Bytes of chunks that lie unused in the shared store.
+    pub stored: usize,
+    /// Memory taken from a backend, number of times since the start.
+    pub backend_allocations: u64,
+    /// Memory given back to a backend, number of times since the start.
+    pub backend_releases: u64,
+    /// Threads that have an arena.
+    pub threads: usize,
+    /// Leases that are out.
+    pub leases: usize,
+    /// Sealed frames kept in flight by `end_frame`.
+    pub frames_in_flight: usize,
+    /// The pools.
+    pub pools: PoolStats,
+}
+
+/// The state of the pools. Objects in threads' caches count as handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Bytes of slabs held from the backends.
+    pub slab_bytes: usize,
+    /// Number of slabs.
+    pub slabs: usize,
+    /// Bytes of objects that are live or in a thread's cache.
+    pub outstanding_bytes: usize,
+    /// Bytes of free objects in the shared depot.
+    pub depot_bytes: usize,
+    /// Bytes of blocks above the largest size class.
+    pub large_bytes: usize,
+    /// Number of those blocks.
+    pub large_blocks: usize,
+}

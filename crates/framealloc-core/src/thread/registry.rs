@@ -1,0 +1,187 @@
+//! The slots of one instance: one for each thread that uses it, handed on when a thread has died.
+//!
+//! Promises that a slot never serves two threads at once. A slot is owned by a token, which is never used again; a dying
+//! thread marks its slot as orphaned and touches nothing else of it; only at an exclusive point of the instance does an
+//! orphaned slot become free for another thread.
+
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use super::{Resident, Token, find, is_late, register, token};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering};
+
+/// Nobody's: may be claimed.
+const FREE: u64 = 0;
+/// The lowest bit of an owner word: the thread is past its guard, and the slot is not handed on before an exclusive point.
+const ORPHANED: u64 = 1;
+/// The instance is gone, and so is the slot's content.
+const RETIRED: u64 = u64::MAX;
+
+/// The slots of an instance.
+pub(crate) struct Registry<S: 'static> {
+    instance: u64,
+    /// A list that only grows: its links never change once they are reachable, so that walking it needs no lock.
+    head: AtomicPtr<Slot<S>>,
+    /// Called by a dying thread, from its guard, with its slot's content: clears what is cached in thread-local storage.
+    on_exit: fn(instance: u64),
+}
+
+pub(crate) struct Slot<S> {
+    /// `FREE`, a thread's token word, that with `ORPHANED`, or `RETIRED`.
+    owner: AtomicU64,
+    instance: u64,
+    next: *mut Slot<S>,
+    on_exit: fn(u64),
+    /// Initialised until the slot is retired.
+    content: UnsafeCell<MaybeUninit<S>>,
+}
+
+// SAFETY: the content is touched by the slot's owner only, or by whoever holds the instance exclusively, with the
+// happens-before that ends the owner's borrow of the instance or, for the next owner, of the acquiring claim. It may be
+// dropped on another thread than it was made on, hence `S: Send`.
+unsafe impl<S: Send> Send for Slot<S> {}
+// SAFETY: as for `Send`: sharing a slot gives access to its owner word only.
+unsafe impl<S: Send> Sync for Slot<S> {}
+// SAFETY: a registry owns its slots.
+unsafe impl<S: Send> Send for Registry<S> {}
+// SAFETY: claiming goes through the slots' owner words.
+unsafe impl<S: Send> Sync for Registry<S> {}
+
+impl<S: Send + 'static> Resident for Slot<S> {
+    fn thread_exit(&self, token: Token) {
+        (self.on_exit)(self.instance);
+        // Not `FREE`: memory of the current frame may still be in use elsewhere. A slot that is retired stays so.
+        // Release: pairs with the acquiring load of the exclusive point, though the end of the thread's borrow already does.
+        let _ =
+            self.owner.compare_exchange(token.word(), token.word() | ORPHANED, Ordering::Release, Ordering::Relaxed);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == RETIRED
+    }
+}
+
+impl<S: Send + 'static> Registry<S> {
+    pub(crate) const fn new(instance: u64, on_exit: fn(u64)) -> Self {
+        Self { instance, head: AtomicPtr::new(ptr::null_mut()), on_exit }
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot<S>> {
+        // Acquire: pairs with the Release that put the slot at the head, so that its content and link are visible.
+        let mut at = self.head.load(Ordering::Acquire);
+        core::iter::from_fn(move || {
+            // SAFETY: a slot on the list lives as long as the registry.
+            let slot = unsafe { at.as_ref() }?;
+            at = slot.next;
+            Some(slot)
+        })
+    }
+
+    /// The content of this thread's slot, which is claimed or made by `make` if it has none yet. The flag says whether the
+    /// result may be cached in thread-local storage: not by a thread that is past its guard.
+    #[cold]
+    pub(crate) fn claim(&self, make: impl FnOnce() -> S) -> (&S, bool) {
+        let late = is_late();
+        if let Some(address) = find(self.instance) {
+            // SAFETY: the thread registered its slot's content under that address, which is valid while the instance is; no
+            // other thread has the slot, since its owner word is this thread's token.
+            return (unsafe { &*address.cast::<S>() }, true);
+        }
+        let word = token().word() | if late { ORPHANED } else { 0 };
+        let own = |slot: &&Slot<S>| slot.owner.load(Ordering::Relaxed) == word;
+        let slot = match late.then(|| self.slots().find(own)).flatten().or_else(|| self.claim_free(word)) {
+            Some(slot) => slot,
+            None => self.push(word, make()),
+        };
+        let content = slot.content();
+        if !late {
+            // SAFETY: the slots are made by `Arc::into_raw` in `push`, and the registry keeps its count.
+            let resident: Arc<dyn Resident> = unsafe {
+                Arc::increment_strong_count(ptr::from_ref(slot));
+                Arc::from_raw(ptr::from_ref(slot))
+            };
+            if !register(self.instance, ptr::from_ref(content).cast(), resident) {
+                // The guard ran between: from now on this thread is late.
+                slot.owner.store(word | ORPHANED, Ordering::Relaxed);
+                return (content, false);
+            }
+        }
+        (content, !late)
+    }
+
+    fn claim_free(&self, word: u64) -> Option<&Slot<S>> {
+        // Acquire: pairs with the Release of `boundary`, so that what the last owner and the exclusive point left is visible.
+        self.slots().find(|slot| {
+            slot.owner.load(Ordering::Relaxed) == FREE
+                && slot.owner.compare_exchange(FREE, word, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    fn push(&self, word: u64, content: S) -> &Slot<S> {
+        let slot = Arc::into_raw(Arc::new(Slot {
+            owner: AtomicU64::new(word),
+            instance: self.instance,
+            next: ptr::null_mut(),
+            on_exit: self.on_exit,
+            content: UnsafeCell::new(MaybeUninit::new(content)),
+        }))
+        .cast_mut();
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the slot is not on the list yet: nobody else sees it.
+            unsafe { (*slot).next = head };
+            // Release: pairs with the Acquire of `slots`.
+            match self.head.compare_exchange(head, slot, Ordering::Release, Ordering::Relaxed) {
+                // SAFETY: on the list, and so alive as long as the registry.
+                Ok(_) => return unsafe { &*slot },
+                Err(newer) => head = newer,
+            }
+        }
+    }
+
+    /// The exclusive point: visits the content of every slot; those of threads that have died become free.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the instance exclusively: no thread uses a slot meanwhile, and every earlier use happened before.
+    #[inline]
+    pub(crate) unsafe fn boundary(&self, mut visit: impl FnMut(&S)) {
+        for slot in self.slots() {
+            visit(slot.content());
+            let owner = slot.owner.load(Ordering::Acquire);
+            if owner & ORPHANED != 0 && owner != RETIRED {
+                // Release: pairs with the Acquire of `claim_free`.
+                slot.owner.store(FREE, Ordering::Release);
+            }
+        }
+    }
+
+    /// Number of slots, free ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.slots().count()
+    }
+}
+
+impl<S> Slot<S> {
+    fn content(&self) -> &S {
+        // SAFETY: initialised until the registry is dropped; only shared references to it are ever made before.
+        unsafe { (*self.content.get()).assume_init_ref() }
+    }
+}
+
+impl<S: 'static> Drop for Registry<S> {
+    fn drop(&mut self) {
+        let mut at = self.head.load(Ordering::Acquire);
+        while !at.is_null() {
+            // SAFETY: made by `Arc::into_raw`, and its count given up here, once. Threads that keep the slot as a resident
+            // hold counts of their own, and look at the owner word only.
+            let slot = unsafe { Arc::from_raw(at) };
+            at = slot.next;
+            slot.owner.store(RETIRED, Ordering::Release);
+            // SAFETY: nobody uses the instance any more; a retired slot's content is not touched again.
+            unsafe { (*slot.content.get()).assume_init_drop() };
+        }
+    }
+}

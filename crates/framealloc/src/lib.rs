@@ -1,0 +1,34 @@
+//! The door to framealloc: everything of `framealloc-core`, and a prelude.
+//!
+//! ```
+//! use framealloc::prelude::*;
+//!
+//! let mut alloc = SmartAlloc::new(AllocConfig::default());
+//! alloc.begin_frame();
+//! let mut hits = alloc.frame_vec();
+//! hits.push(frame_format!(alloc, "hit {}", 7));
+//! assert_eq!(hits[0], "hit 7");
+//! drop(hits);
+//! alloc.end_frame();
+//! ```
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+pub use framealloc_core::*;
+
+/// What a program that uses frame memory names every day.
+pub mod prelude {
+    #[cfg(feature = "std")]
+    pub use framealloc_core::{
+        AllocConfig, AllocStats, FrameHandle, FrameStats, HeapBox, Lease, Pool, PoolBox, Scratch, SealedFrame,
+        SmartAlloc, StaleHandle,
+    };
+    pub use framealloc_core::{
+        AllocError, AllocationResult, AllocatorBackend, Arena, FixedBackend, Frame, FrameBox, FrameDeque, FrameMap,
+        FrameSet, FrameString, FrameVec, Governor, InitError, Scope, SystemBackend, Tag, TrimPolicy, Verdict,
+        frame_format, frame_vec, unsize,
+    };
+    #[cfg(all(feature = "std", target_os = "linux"))]
+    pub use framealloc_core::{HugePages, MmapBackend, NumaBackend, NumaRouter};
+}
