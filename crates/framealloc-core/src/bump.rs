@@ -135,7 +135,7 @@ mod tests {
         for used in [0, 1, 4096, usize::MAX] {
             for grant in [0, 1, 100, 5000, usize::MAX - 1, usize::MAX] {
                 let b = bound(4096, 8192, used, grant, 8);
-                assert!((4096..=8192).contains(&b) && b % 8 == 0);
+                assert!((4096..=8192).contains(&b) && b.is_multiple_of(8));
                 assert!(b - 4096 <= grant.saturating_sub(used));
             }
         }

@@ -34,7 +34,6 @@ mod backend;
 pub mod bump;
 mod chunk;
 mod error;
-#[cfg(feature = "std")]
 mod fallible;
 mod frame;
 mod governor;
@@ -52,7 +51,6 @@ pub use arena::{Arena, Scope};
 pub use backend::*;
 pub use chunk::TrimPolicy;
 pub use error::{AllocError, AllocErrorKind, InitError};
-#[cfg(feature = "std")]
 pub use fallible::Fallible;
 pub use frame::*;
 pub use governor::{Governor, Request, Resource, Tag, Ungoverned, Verdict};

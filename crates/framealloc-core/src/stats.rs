@@ -8,7 +8,8 @@ pub struct FrameStats {
     pub frame: u64,
     /// Bytes handed out, padding to the alignment included, by all threads.
     pub bytes_allocated: usize,
-    /// Allocations made, by all threads: each bump of a cursor counts one.
+    /// Allocations made, by all threads: each bump of a cursor counts one. 0 unless the feature `count` is on, since
+    /// counting costs what little an allocation costs.
     pub allocation_count: usize,
     /// The most that `bytes_allocated` has been in any frame so far.
     pub peak: usize,
@@ -34,7 +35,7 @@ pub struct FrameStats {
 pub struct ThreadStats {
     /// Bytes handed out to this thread.
     pub bytes_allocated: usize,
-    /// Allocations made.
+    /// Allocations made; 0 unless the feature `count` is on.
     pub allocation_count: usize,
     /// Bytes lost at the ends of chunks.
     pub waste: usize,

@@ -3,24 +3,23 @@
 //! Promises that a block handed out lies in a chunk of this arena, is aligned, and overlaps nothing handed out before and
 //! not rewound or freed since. What lifetime a block gets is the callers' to decide: `Arena`, `Scope`, `Frame`, `Scratch`.
 
-use alloc::boxed::Box;
-#[cfg(feature = "std")]
-use alloc::sync::Arc;
+mod refill;
+mod rewind;
+mod supply;
+
 use core::alloc::Layout;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::convert::Infallible;
 use core::ptr::{self, NonNull};
 
+pub(crate) use supply::Supply;
+
 use crate::annotate;
-use crate::backend::{AllocationResult, AllocatorBackend, Block, SystemBackend, check};
 use crate::bump;
-use crate::chunk::{Chunk, ChunkList, Growth, TrimPolicy};
-#[cfg(feature = "std")]
-use crate::chunk::{ChunkStore, Haul};
-use crate::error::{AllocError, AllocErrorKind};
+use crate::chunk::{Chunk, ChunkList, Growth};
+use crate::error::AllocError;
 #[cfg(feature = "std")]
 use crate::governor::Tag;
-use crate::stats::ThreadStats;
 
 /// The largest minimum alignment an arena may have, and the address at which the cursor of an empty arena stands.
 pub(crate) const MAX_MIN_ALIGN: usize = 64;
@@ -28,17 +27,6 @@ pub(crate) const MAX_MIN_ALIGN: usize = 64;
 /// Where the cursor and the bound of an arena without a chunk stand: nothing but zero-sized blocks fits, and nothing
 /// is ever read or written there.
 const DUMMY: NonNull<u8> = NonNull::without_provenance(core::num::NonZeroUsize::new(MAX_MIN_ALIGN).unwrap());
-
-/// Where an arena's chunks come from.
-pub(crate) enum Supply {
-    /// The program's allocator.
-    Global,
-    /// A backend of the arena's own; what it leaves to others comes from the program's allocator.
-    Own(RefCell<Box<dyn AllocatorBackend>>),
-    /// What all threads of a `SmartAlloc` share.
-    #[cfg(feature = "std")]
-    Store(Arc<ChunkStore>),
-}
 
 /// A bump arena without a lifetime.
 #[repr(C)]
@@ -48,6 +36,7 @@ pub(crate) struct RawArena {
     /// Where blocks end: the nearer of the chunk's end and the grant's. `start <= cursor <= bound <= end`.
     bound: Cell<usize>,
     /// Bumps since the last reset.
+    #[cfg(feature = "count")]
     count: Cell<usize>,
     /// First byte of the current chunk.
     start: Cell<NonNull<u8>>,
@@ -149,6 +138,7 @@ impl RawArena {
         Self {
             cursor: Cell::new(DUMMY),
             bound: Cell::new(MAX_MIN_ALIGN),
+            #[cfg(feature = "count")]
             count: Cell::new(0),
             start: Cell::new(DUMMY),
             end: Cell::new(MAX_MIN_ALIGN),
@@ -219,228 +209,17 @@ impl RawArena {
     fn commit(&self, cursor: NonNull<u8>, bump: bump::Bump, size: usize) -> NonNull<u8> {
         // Both addresses lie in the current chunk, or are the dummy's and nothing is accessed through them.
         self.cursor.set(at(cursor, bump.cursor));
-        self.count.set(self.count.get() + 1);
+        self.note_allocation();
         let block = at(cursor, bump.start);
         annotate::used(block.as_ptr(), size);
         block
     }
 
-    // ---- the cold path -------------------------------------------------------------------------------------------
-
-    #[cold]
-    #[inline(never)]
-    #[track_caller]
-    fn refill_or_raise(&self, size: usize, align: usize) -> NonNull<u8> {
-        match self.refill(size, align) {
-            Ok(block) => block,
-            Err(error) => error.raise(),
-        }
-    }
-
-    /// A block that did not fit below the bound: extends the grant, goes on to the next chunk, or takes a dedicated one.
-    ///
-    /// Governors and backends run in here and may allocate from this very arena: after each such call everything is
-    /// read anew, and no list is in a half-changed state during one.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn refill(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
-        let result = self.refill_inner(size, align);
-        if result.is_err() {
-            self.refused.set(self.refused.get() + 1);
-        }
-        result
-    }
-
-    fn refill_inner(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
-        // Each round makes progress unless user code undoes it; a governor that does so every time is refused.
-        const ROUNDS: usize = 8;
-        for _ in 0..ROUNDS {
-            let cursor = self.cursor.get();
-            let address = cursor.addr().get();
-            if let Some(bump) = bump::any(address, self.bound.get(), size, align, self.min_align) {
-                return Ok(self.commit(cursor, bump, size));
-            }
-            if let Some(bump) = bump::any(address, self.end.get(), size, align, self.min_align) {
-                // Only the grant is in the way.
-                self.extend_grant(bump.cursor - address)?;
-            } else if self.growth.is_dedicated(size, align) {
-                self.extend_grant(bump::round_up(size, self.min_align))?;
-                match self.take_spare(&self.spare_large, size, align) {
-                    Some(chunk) => return Ok(self.dedicate(chunk, size, align)),
-                    None => {
-                        let bytes = bump::round_up(Chunk::bytes_for(size, align)?, 4096);
-                        let chunk = self.supply.draw(size, align, bytes)?;
-                        self.keep_large(chunk);
-                    }
-                }
-            } else {
-                self.extend_grant(bump::round_up(size, self.min_align))?;
-                match self.take_spare(&self.spare, size, align) {
-                    Some(chunk) => self.install(chunk),
-                    None => {
-                        let chunk = self.supply.draw(size, align, self.growth.size_after(self.chunks.get()))?;
-                        let mut spare = self.spare.get();
-                        spare.push_front(chunk);
-                        self.spare.set(spare);
-                    }
-                }
-            }
-        }
-        Err(self.over_grant(size))
-    }
-
-    /// Sees to it that `needed` more bytes lie within the grant.
-    fn extend_grant(&self, needed: usize) -> Result<(), AllocError> {
-        let missing = needed.saturating_sub(self.remaining());
-        if missing == 0 {
-            return Ok(());
-        }
-        #[cfg(feature = "std")]
-        if let (Some(open), Supply::Store(store)) = (self.tag.get(), &self.supply) {
-            use crate::governor::Verdict;
-            let governor = store.source().governor();
-            // At most the enclosing scope's grant, which is asked for when that scope itself runs out.
-            let verdict = crate::backend::ask(Verdict::Deny, || governor.extend_tag(open.tag, missing));
-            let added = match verdict {
-                Verdict::Allow => missing,
-                Verdict::AllowUpTo(bytes) => bytes,
-                Verdict::Deny => 0,
-            };
-            self.set_grant(self.grant.get().saturating_add(added).min(open.outer_grant));
-            if needed <= self.remaining() {
-                return Ok(());
-            }
-        }
-        Err(self.over_grant(needed))
-    }
-
-    fn over_grant(&self, requested: usize) -> AllocError {
-        AllocError::new(AllocErrorKind::OverGrant { requested, remaining: self.remaining() })
-    }
-
-    fn remaining(&self) -> usize {
-        self.grant.get().saturating_sub(self.position())
-    }
-
-    /// A spare chunk into which the request fits, off its list.
-    fn take_spare(&self, list: &Cell<ChunkList>, size: usize, align: usize) -> Option<Chunk> {
-        let dedicated = ptr::eq(list, &raw const self.spare_large);
-        let most = if dedicated { size.saturating_mul(4) } else { usize::MAX };
-        let mut spare = list.get();
-        let chunk = spare.take_first(|chunk| chunk.capacity() <= most && chunk.fits(size, align));
-        list.set(spare);
-        chunk
-    }
-
-    /// Makes `chunk`, which is on no list, the current one.
-    fn install(&self, chunk: Chunk) {
-        self.leave_current();
-        let mut used = self.used.get();
-        used.push_back(chunk);
-        self.used.set(used);
-        self.used_bytes.set(self.used_bytes.get() + chunk.bytes());
-        self.chunks.set(self.chunks.get() + 1);
-        chunk.header().last_used.set(self.now());
-        self.enter(chunk, chunk.start());
-    }
-
-    fn enter(&self, chunk: Chunk, cursor: NonNull<u8>) {
-        self.start.set(chunk.start());
-        self.end.set(chunk.end());
-        self.cursor.set(cursor);
-        self.rebound();
-    }
-
-    /// Notes how far the current chunk was filled, and what is lost behind that.
-    fn leave_current(&self) {
-        if let Some(current) = self.used.get().back() {
-            let filled = self.filled();
-            current.header().filled.set(filled);
-            self.base.set(self.base.get() + filled);
-            self.waste.set(self.waste.get() + (self.end.get() - self.cursor.get().addr().get()));
-        }
-    }
-
-    /// Makes `chunk`, which is on no list, the home of one block. The current chunk stays current, and growth is not
-    /// affected.
-    fn dedicate(&self, chunk: Chunk, size: usize, align: usize) -> NonNull<u8> {
-        let header = chunk.header();
-        let filled = bump::round_up(size, self.min_align);
-        self.sequence.set(self.sequence.get() + 1);
-        header.sequence.set(self.sequence.get());
-        header.filled.set(filled);
-        header.last_used.set(self.now());
-        let mut used = self.used_large.get();
-        used.push_back(chunk);
-        self.used_large.set(used);
-        self.used_bytes.set(self.used_bytes.get() + chunk.bytes());
-        self.chunks.set(self.chunks.get() + 1);
+    /// A second chain through memory at every allocation: it makes the loop of `benches` a third slower, so it is a feature.
+    #[inline(always)]
+    fn note_allocation(&self) {
+        #[cfg(feature = "count")]
         self.count.set(self.count.get() + 1);
-        self.base.set(self.base.get() + filled);
-        self.rebound();
-        let start = chunk.start();
-        let block = at(start, bump::round_up(start.addr().get(), align));
-        annotate::used(block.as_ptr(), size);
-        block
-    }
-
-    /// The dedicated chunk that `block` is alone in, if that can be told from the layout.
-    fn dedicated_chunk(&self, block: NonNull<u8>, layout: Layout) -> Option<Chunk> {
-        if !self.growth.is_dedicated(layout.size(), layout.align()) {
-            return None;
-        }
-        // The newest are the likeliest: collections grow and are dropped in the reverse order of their making.
-        const LOOK: usize = 8;
-        let mut at = self.used_large.get().back();
-        for _ in 0..LOOK {
-            let chunk = at?;
-            let start = chunk.start().addr().get();
-            if bump::round_up(start, layout.align()) == block.addr().get() {
-                return Some(chunk);
-            }
-            at = self.used_large.get().before(chunk);
-        }
-        None
-    }
-
-    /// Bytes handed out since the last reset.
-    pub(crate) fn position(&self) -> usize {
-        self.base.get() + self.filled()
-    }
-
-    /// Bytes handed out of the current chunk.
-    fn filled(&self) -> usize {
-        self.cursor.get().addr().get() - self.start.get().addr().get()
-    }
-
-    /// Computes the bound anew, from the current chunk.
-    fn rebound(&self) {
-        let start = self.start.get().addr().get();
-        let bound = bump::bound(start, self.end.get(), self.base.get(), self.grant.get(), self.min_align);
-        // A grant below what is handed out already refuses everything further, but takes nothing back.
-        self.bound.set(bound.max(self.cursor.get().addr().get()));
-    }
-
-    pub(crate) fn grant(&self) -> usize {
-        self.grant.get()
-    }
-
-    pub(crate) fn set_grant(&self, grant: usize) {
-        self.grant.set(grant);
-        self.rebound();
-    }
-
-    #[cfg(feature = "std")]
-    pub(crate) fn replace_tag(&self, tag: Option<OpenTag>) -> Option<OpenTag> {
-        self.tag.replace(tag)
-    }
-
-    fn now(&self) -> u64 {
-        match &self.supply {
-            #[cfg(feature = "std")]
-            Supply::Store(store) => store.frame(),
-            _ => self.resets.get(),
-        }
     }
 
     // ---- the last block ------------------------------------------------------------------------------------------
@@ -580,191 +359,6 @@ impl RawArena {
             Err(error) => error.raise(),
         }
     }
-
-    // ---- rewinding -----------------------------------------------------------------------------------------------
-
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            chunk: self.used.get().back(),
-            cursor: self.cursor.get(),
-            base: self.base.get(),
-            sequence: self.sequence.get(),
-        }
-    }
-
-    /// Goes back to a checkpoint.
-    ///
-    /// # Safety
-    ///
-    /// Nothing that was handed out since is used afterwards, and the arena was not reset since.
-    pub(crate) unsafe fn rewind(&self, to: Checkpoint) {
-        let (mut used, mut spare) = (self.used.get(), self.spare.get());
-        while used.back() != to.chunk {
-            let Some(chunk) = used.pop_back() else { break };
-            self.used_bytes.set(self.used_bytes.get() - chunk.bytes());
-            chunk.poison();
-            spare.push_front(chunk);
-        }
-        self.used.set(used);
-        self.spare.set(spare);
-        let mut large = self.used_large.get();
-        while let Some(chunk) = large.back().filter(|chunk| chunk.header().sequence.get() > to.sequence) {
-            large.remove(chunk);
-            self.used_bytes.set(self.used_bytes.get() - chunk.bytes());
-            self.keep_large(chunk);
-        }
-        self.used_large.set(large);
-        self.base.set(to.base);
-        match to.chunk {
-            Some(chunk) => {
-                // A block freed inside may have left the cursor below the checkpoint: then it stays there.
-                annotate::free(to.cursor.as_ptr(), chunk.end() - to.cursor.addr().get());
-                self.enter(chunk, to.cursor);
-            }
-            None => self.leave(),
-        }
-    }
-
-    /// Stands on no chunk.
-    fn leave(&self) {
-        self.start.set(DUMMY);
-        self.end.set(MAX_MIN_ALIGN);
-        self.cursor.set(DUMMY);
-        self.bound.set(MAX_MIN_ALIGN);
-    }
-
-    /// Forgets all blocks and starts over with the chunks there are. Constant time.
-    ///
-    /// # Safety
-    ///
-    /// Nothing that was handed out is used afterwards.
-    pub(crate) unsafe fn reset(&self) {
-        let (mut used, mut large) = (self.used.take(), self.used_large.take());
-        self.start_over();
-        poison(&used);
-        poison(&large);
-        let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
-        spare.prepend(used.take());
-        spare_large.prepend(large.take());
-        self.spare.set(spare);
-        self.spare_large.set(spare_large);
-    }
-
-    fn start_over(&self) {
-        self.leave();
-        self.base.set(0);
-        self.count.set(0);
-        self.chunks.set(0);
-        self.waste.set(0);
-        self.refused.set(0);
-        self.used_bytes.set(0);
-        self.grant.set(usize::MAX);
-    }
-
-    /// Whether nothing was taken since the last reset: a reset would change nothing.
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.count.get() == 0 && self.refused.get() == 0
-    }
-
-    /// What was handed out since the last reset.
-    pub(crate) fn stats(&self) -> ThreadStats {
-        ThreadStats {
-            bytes_allocated: self.position(),
-            allocation_count: self.count.get(),
-            waste: self.waste.get(),
-            chunks: self.chunks.get(),
-        }
-    }
-
-    pub(crate) fn refused(&self) -> usize {
-        self.refused.get()
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.count.get()
-    }
-
-    /// Bytes of all the chunks this arena holds.
-    pub(crate) fn committed(&self) -> usize {
-        [&self.used, &self.spare, &self.used_large, &self.spare_large]
-            .into_iter()
-            .flat_map(|list| list.get().iter())
-            .map(|chunk| chunk.bytes())
-            .sum()
-    }
-
-    /// The filled part of every chunk in use, oldest first, dedicated chunks last: for tools.
-    pub(crate) fn filled_parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        let current = self.used.get().back();
-        self.used.get().iter().chain(self.used_large.get().iter()).map(move |chunk| {
-            let filled = if Some(chunk) == current { self.filled() } else { chunk.header().filled.get() };
-            (chunk.start(), filled)
-        })
-    }
-
-    // ---- chunks in and out -----------------------------------------------------------------------------------------
-
-    /// One spare chunk of each kind that no frame has needed for a window, off its list.
-    pub(crate) fn take_surplus(&self, policy: TrimPolicy, now: u64, into: &mut ChunkList) {
-        for cell in [&self.spare, &self.spare_large] {
-            let mut list = cell.get();
-            let surplus = list.back().filter(|chunk| policy.is_surplus(chunk.header().last_used.get(), now));
-            if let Some(chunk) = surplus {
-                list.remove(chunk);
-                cell.set(list);
-                into.push_back(chunk);
-            }
-        }
-    }
-
-    /// All spare chunks.
-    pub(crate) fn take_spares(&self) -> ChunkList {
-        let mut list = self.spare.take();
-        list.append(self.spare_large.take());
-        list
-    }
-
-    /// Moves the used chunks out, and starts over. `None` if there are none.
-    #[cfg(feature = "std")]
-    pub(crate) fn detach(&self, slot: *const (), drops: *mut u8) -> Option<Chunk> {
-        let haul = Haul {
-            regular: self.used.take(),
-            large: self.used_large.take(),
-            bytes: self.used_bytes.get(),
-            drops,
-            slot,
-            next: None,
-        };
-        self.start_over();
-        let first = haul.regular.front().or(haul.large.front())?;
-        first.header().haul.set(haul);
-        Some(first)
-    }
-
-    /// Takes a haul back whose blocks are no longer used.
-    #[cfg(feature = "std")]
-    pub(crate) fn attach(&self, haul: &Haul) {
-        poison(&haul.regular);
-        poison(&haul.large);
-        let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
-        spare.prepend(haul.regular);
-        spare_large.prepend(haul.large);
-        self.spare.set(spare);
-        self.spare_large.set(spare_large);
-    }
-
-    /// The end of a round of an arena that stands alone: gives one surplus chunk of each kind back.
-    pub(crate) fn age(&self, policy: TrimPolicy) {
-        self.resets.set(self.resets.get() + 1);
-        let mut surplus = ChunkList::new();
-        self.take_surplus(policy, self.resets.get(), &mut surplus);
-        self.supply.release(surplus);
-    }
-
-    /// Gives the spare chunks back; the number of bytes.
-    pub(crate) fn trim(&self) -> usize {
-        self.supply.release(self.take_spares())
-    }
 }
 
 impl Drop for RawArena {
@@ -776,65 +370,10 @@ impl Drop for RawArena {
     }
 }
 
-impl Supply {
-    /// A chunk into which the request fits, of `preferred` bytes if it has to be made.
-    fn draw(&self, size: usize, align: usize, preferred: usize) -> Result<Chunk, AllocError> {
-        let mut backend = match self {
-            #[cfg(feature = "std")]
-            Self::Store(store) => return store.draw(size, align, preferred),
-            Self::Global => None,
-            Self::Own(backend) => Some(backend.borrow_mut()),
-        };
-        let layout = Chunk::layout(preferred.max(Chunk::bytes_for(size, align)?))?;
-        let mut system = SystemBackend::new();
-        let (result, owner) = match backend.as_mut().map(|backend| backend.allocate(layout)) {
-            None | Some(AllocationResult::Fallback) => (system.allocate(layout), 1),
-            Some(result) => (result, 0),
-        };
-        let AllocationResult::Ok(memory) = result else {
-            let kind = AllocErrorKind::OutOfMemory { size: layout.size(), align: layout.align() };
-            return Err(AllocError::new(kind));
-        };
-        let ptr = check(memory, layout)?;
-        // SAFETY: the block is the backend's answer to a chunk's layout, checked, and belongs to the chunk alone.
-        Ok(unsafe { Chunk::new(Block { ptr, layout, owner }) })
-    }
-
-    /// Gives chunks, which nobody uses any more, back to where they came from; the number of bytes.
-    fn release(&self, mut list: ChunkList) -> usize {
-        let mut bytes = 0;
-        while let Some(chunk) = list.pop_front() {
-            bytes += chunk.bytes();
-            annotate::used(chunk.start().as_ptr(), chunk.capacity());
-            match self {
-                #[cfg(feature = "std")]
-                Self::Store(store) => store.release(chunk),
-                Self::Global | Self::Own(_) => {
-                    let Block { ptr, layout, owner } = chunk.into_block();
-                    match (self, owner) {
-                        // SAFETY: `draw` had the block from this backend with this layout, and nobody uses it.
-                        (Self::Own(backend), 0) => unsafe { backend.borrow_mut().deallocate(ptr, layout) },
-                        // SAFETY: `draw` had the block from the system backend with this layout.
-                        _ => unsafe { SystemBackend::new().deallocate(ptr, layout) },
-                    }
-                }
-            }
-        }
-        bytes
-    }
-}
-
 /// `pointer` with another address in the same chunk.
 #[inline(always)]
 fn at(pointer: NonNull<u8>, address: usize) -> NonNull<u8> {
     let moved = pointer.as_ptr().with_addr(address);
     // SAFETY: an address in a chunk, or the dummy's, is not 0.
     unsafe { NonNull::new_unchecked(moved) }
-}
-
-/// Marks a list's chunks as free, where a memory checker listens.
-fn poison(list: &ChunkList) {
-    if cfg!(asan) {
-        list.iter().for_each(|chunk| chunk.poison());
-    }
 }

@@ -20,10 +20,12 @@ impl ChunkList {
         Self { head: None, tail: None }
     }
 
+    #[cfg(feature = "std")]
     pub(crate) const fn is_empty(&self) -> bool {
         self.head.is_none()
     }
 
+    #[cfg(feature = "std")]
     pub(crate) const fn front(&self) -> Option<Chunk> {
         self.head
     }
@@ -111,6 +113,6 @@ impl ChunkList {
 
     /// The whole list; this one is empty afterwards.
     pub(crate) fn take(&mut self) -> Self {
-        core::mem::replace(self, Self::new())
+        core::mem::take(self)
     }
 }

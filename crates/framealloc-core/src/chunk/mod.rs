@@ -5,7 +5,9 @@
 
 use core::alloc::Layout;
 use core::cell::Cell;
-use core::ptr::{self, NonNull};
+#[cfg(feature = "std")]
+use core::ptr;
+use core::ptr::NonNull;
 
 use crate::annotate;
 use crate::backend::Block;
@@ -220,6 +222,24 @@ impl Growth {
     pub(crate) const fn is_dedicated(self, size: usize, align: usize) -> bool {
         let padding = if align > CHUNK_ALIGN { align } else { 0 };
         size.saturating_add(padding) > self.max - (size_of::<Header>() + CHUNK_ALIGN)
+    }
+}
+
+/// Takes `preferred` bytes by `take`, or, while there is no memory for that, half and half again, `minimum` at least: a
+/// backend that has little left still serves what fits.
+pub(crate) fn smaller_and_smaller<T>(
+    preferred: usize,
+    minimum: usize,
+    mut take: impl FnMut(usize) -> Result<T, AllocError>,
+) -> Result<T, AllocError> {
+    let mut bytes = preferred.max(minimum);
+    loop {
+        match take(bytes) {
+            Err(error) if bytes > minimum && matches!(error.kind(), AllocErrorKind::OutOfMemory { .. }) => {
+                bytes = crate::bump::round_down(bytes / 2, CHUNK_ALIGN).max(minimum);
+            }
+            result => return result,
+        }
     }
 }
 

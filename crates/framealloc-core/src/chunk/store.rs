@@ -6,7 +6,7 @@
 use alloc::sync::Arc;
 use core::mem;
 
-use super::{Chunk, ChunkList, Growth, Haul, TrimPolicy};
+use super::{Chunk, ChunkList, Growth, Haul, TrimPolicy, smaller_and_smaller};
 use crate::backend::Source;
 use crate::error::AllocError;
 use crate::governor::Resource;
@@ -74,8 +74,8 @@ impl ChunkStore {
         if let Some(chunk) = self.draw_stored(size, align, minimum) {
             return Ok(chunk);
         }
-        let layout = Chunk::layout(preferred.max(minimum))?;
-        let block = self.source.take(Resource::Chunk, layout, minimum)?;
+        let take = |bytes| self.source.take(Resource::Chunk, Chunk::layout(bytes)?, minimum);
+        let block = smaller_and_smaller(preferred, minimum, take)?;
         self.committed.fetch_add(block.layout.size(), Ordering::Relaxed);
         // SAFETY: the block is ours, fresh, and of a chunk's layout, `minimum` includes the header.
         Ok(unsafe { Chunk::new(block) })

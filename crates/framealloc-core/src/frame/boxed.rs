@@ -288,8 +288,12 @@ macro_rules! unsize {
 }
 
 /// What `unsize!` takes apart.
+///
+/// # Safety
+///
+/// The pointer is that of a box which is forgotten, and the brand makes boxes of that kind and lifetime.
 #[doc(hidden)]
-pub trait __UnsizeBox {
+pub unsafe trait __UnsizeBox {
     type Target: ?Sized;
     type Brand;
     fn into_raw(self) -> (*mut Self::Target, Self::Brand);
@@ -300,7 +304,8 @@ pub trait __UnsizeBox {
 #[derive(Debug)]
 pub struct __FrameBrand<'f>(PhantomData<&'f ()>);
 
-impl<'f, T: ?Sized> __UnsizeBox for FrameBox<'f, T> {
+// SAFETY: the box is taken apart, and its brand carries its lifetime.
+unsafe impl<'f, T: ?Sized> __UnsizeBox for FrameBox<'f, T> {
     type Target = T;
     type Brand = __FrameBrand<'f>;
 
@@ -320,6 +325,41 @@ impl<'f> __FrameBrand<'f> {
         unsafe { FrameBox::from_place(NonNull::new_unchecked(value)) }
     }
 }
+
+#[cfg(feature = "std")]
+macro_rules! unsize_pooled {
+    ($Box:ident, $Brand:ident) => {
+        #[doc(hidden)]
+        #[derive(Debug)]
+        pub struct $Brand(());
+
+        // SAFETY: the box is taken apart, and has no lifetime.
+        unsafe impl<T: ?Sized> __UnsizeBox for crate::pool::$Box<T> {
+            type Target = T;
+            type Brand = $Brand;
+
+            fn into_raw(self) -> (*mut T, $Brand) {
+                (self.__into_raw(), $Brand(()))
+            }
+        }
+
+        impl $Brand {
+            /// # Safety
+            ///
+            /// The pointer comes from a box of this kind, by an unsizing coercion at most.
+            #[doc(hidden)]
+            #[must_use]
+            pub unsafe fn __from_raw<T: ?Sized>(self, value: *mut T) -> crate::pool::$Box<T> {
+                // SAFETY: by this function's contract.
+                unsafe { crate::pool::$Box::__from_raw(value) }
+            }
+        }
+    };
+}
+#[cfg(feature = "std")]
+unsize_pooled!(PoolBox, __PoolBrand);
+#[cfg(feature = "std")]
+unsize_pooled!(HeapBox, __HeapBrand);
 
 /// A closure to be called once through a box: what `FnOnce` is, callable on stable Rust when it is a trait object.
 ///

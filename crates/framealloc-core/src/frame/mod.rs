@@ -24,6 +24,8 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 pub use boxed::{__FrameBrand, __UnsizeBox, BoxedSliceIter, FrameBox, OnceFn};
+#[cfg(feature = "std")]
+pub use boxed::{__HeapBrand, __PoolBrand};
 pub use columns::Columns;
 pub use deque::FrameDeque;
 #[cfg(feature = "std")]
@@ -88,6 +90,13 @@ impl<'f> Frame<'f> {
         self
     }
 
+    /// The frame as an allocator that returns an error where it has no memory, instead of the panic: for the `try_` methods of
+    /// third-party collections. (A [`FrameVec`] and its kin need none of this.)
+    #[must_use]
+    pub fn fallible(self) -> crate::Fallible<Self> {
+        crate::Fallible(self)
+    }
+
     /// What was handed out to this thread since the frame began.
     #[must_use]
     pub fn stats(self) -> crate::ThreadStats {
@@ -109,6 +118,12 @@ impl<'f> Frame<'f> {
 }
 
 impl<const M: usize> Arena<M> {
+    /// The arena as an allocator that returns an error where it has no memory, instead of the panic.
+    #[must_use]
+    pub fn fallible(&self) -> crate::Fallible<&Self> {
+        crate::Fallible(self)
+    }
+
     surface::values! { ['a,] 'a, self, (&'a self), M, "# use framealloc_core::Arena;\n# let a = Arena::new();" }
 }
 

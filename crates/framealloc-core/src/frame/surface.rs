@@ -489,7 +489,7 @@ macro_rules! collections {
         #[doc = concat!("\n```\n", $setup, "\nlet (mut position, mut id) = a.columns::<([f32; 3], u32)>(100);\nposition[99] = [1.0; 3];\nid[99] = 7;\nassert_eq!(id.as_ptr().addr() % 64, 0);\n" $(, $finish)?, "\n```")]
         #[inline]
         #[track_caller]
-        pub fn columns<$($own)* C: $crate::Columns>($($recv)+, len: usize) -> C::Boxed<$life> where C: $life {
+        pub fn columns<$($own)* C: $crate::Columns + $life>($($recv)+, len: usize) -> C::Boxed<$life> {
             let Ok(columns) = C::build::<core::convert::Infallible>($me.frame(), len);
             columns
         }
@@ -500,7 +500,7 @@ macro_rules! collections {
         ///
         /// If memory is refused, or more than `isize::MAX` bytes are asked for.
         #[inline]
-        pub fn try_columns<$($own)* C: $crate::Columns>($($recv)+, len: usize) -> Result<C::Boxed<$life>, $crate::AllocError> where C: $life {
+        pub fn try_columns<$($own)* C: $crate::Columns + $life>($($recv)+, len: usize) -> Result<C::Boxed<$life>, $crate::AllocError> {
             C::build::<$crate::AllocError>($me.frame(), len)
         }
     };

@@ -162,7 +162,7 @@ impl<G: Governor + ?Sized> Governor for Arc<G> {
 
 impl fmt::Debug for AllocConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let backends: Vec<_> = self.backends.iter().map(|backend| backend.name()).collect();
+        let backends: Vec<_> = self.backends.iter().map(AllocatorBackend::name).collect();
         f.debug_struct("AllocConfig")
             .field("backends", &backends)
             .field("governed", &self.governor.is_some())

@@ -18,7 +18,7 @@ pub struct TagStats {
     pub bytes: usize,
     /// Bytes handed out in its scopes, without those of scopes inside.
     pub own_bytes: usize,
-    /// Allocations made in its scopes, including scopes inside.
+    /// Allocations made in its scopes, including scopes inside; 0 unless the feature `count` is on.
     pub allocation_count: usize,
     /// Scopes that were closed.
     pub scopes: usize,

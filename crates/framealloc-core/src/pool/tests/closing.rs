@@ -105,6 +105,32 @@ fn leaked_value_stays() {
 }
 
 #[test]
+fn thread_returns_its_cache_when_it_next_frees() {
+    let (pool, source) = pool();
+    let other = pool.clone();
+    let (send, receive) = mpsc::channel::<()>();
+    let (ready, wait) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        let (last, cached) = (other.alloc_box(1u64), other.alloc_box([1u64; 8]));
+        drop(cached);
+        drop(other);
+        ready.send(()).unwrap();
+        receive.recv().unwrap();
+        drop(last);
+        ready.send(()).unwrap();
+        receive.recv().unwrap();
+    });
+    wait.recv().unwrap();
+    drop(pool);
+    assert_eq!(source.committed(), 2 * SLAB);
+    send.send(()).unwrap();
+    wait.recv().unwrap();
+    assert_eq!(source.committed(), 0);
+    send.send(()).unwrap();
+    worker.join().unwrap();
+}
+
+#[test]
 fn idle_threads_return_their_cache_when_they_next_use_pools() {
     let (pool, source) = pool();
     let (send, receive) = mpsc::channel::<()>();

@@ -1,0 +1,239 @@
+//! The cold path: a block that did not fit below the bound.
+//!
+//! Promises that no list is in a half-changed state while user code (a governor, a backend) runs, since that code may
+//! allocate from this very arena.
+
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+#[cfg(feature = "std")]
+use super::{OpenTag, Supply};
+use super::{RawArena, at};
+use crate::annotate;
+use crate::bump;
+use crate::chunk::{Chunk, ChunkList};
+use crate::error::{AllocError, AllocErrorKind};
+
+impl RawArena {
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(super) fn refill_or_raise(&self, size: usize, align: usize) -> NonNull<u8> {
+        match self.refill(size, align) {
+            Ok(block) => block,
+            Err(error) => error.raise(),
+        }
+    }
+
+    /// A block that did not fit below the bound: extends the grant, goes on to the next chunk, or takes a dedicated one.
+    ///
+    /// Governors and backends run in here and may allocate from this very arena: after each such call everything is
+    /// read anew, and no list is in a half-changed state during one.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refill(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+        self.refill_inner(size, align).map_err(|error| {
+            self.refused.set(self.refused.get() + 1);
+            match error.kind() {
+                // What was asked for here, rather than the chunk that was to hold it.
+                AllocErrorKind::OutOfMemory { .. } => AllocError::new(AllocErrorKind::OutOfMemory { size, align }),
+                _ => error,
+            }
+        })
+    }
+
+    fn refill_inner(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+        // Each round makes progress unless user code undoes it; a governor that does so every time is refused.
+        const ROUNDS: usize = 8;
+        for _ in 0..ROUNDS {
+            let cursor = self.cursor.get();
+            let address = cursor.addr().get();
+            if let Some(bump) = bump::any(address, self.bound.get(), size, align, self.min_align) {
+                return Ok(self.commit(cursor, bump, size));
+            }
+            if let Some(bump) = bump::any(address, self.end.get(), size, align, self.min_align) {
+                // Only the grant is in the way.
+                self.extend_grant(bump.cursor - address)?;
+            } else if self.growth.is_dedicated(size, align) {
+                self.extend_grant(bump::round_up(size, self.min_align))?;
+                match self.take_spare(&self.spare_large, size, align) {
+                    Some(chunk) => return Ok(self.dedicate(chunk, size, align)),
+                    None => {
+                        let bytes = bump::round_up(Chunk::bytes_for(size, align)?, 4096);
+                        let chunk = self.supply.draw(size, align, bytes)?;
+                        self.keep_large(chunk);
+                    }
+                }
+            } else {
+                self.extend_grant(bump::round_up(size, self.min_align))?;
+                match self.take_spare(&self.spare, size, align) {
+                    Some(chunk) => self.install(chunk),
+                    None => {
+                        let chunk = self.supply.draw(size, align, self.growth.size_after(self.chunks.get()))?;
+                        let mut spare = self.spare.get();
+                        spare.push_front(chunk);
+                        self.spare.set(spare);
+                    }
+                }
+            }
+        }
+        Err(self.over_grant(size))
+    }
+
+    /// Sees to it that `needed` more bytes lie within the grant.
+    fn extend_grant(&self, needed: usize) -> Result<(), AllocError> {
+        let missing = needed.saturating_sub(self.remaining());
+        if missing == 0 {
+            return Ok(());
+        }
+        #[cfg(feature = "std")]
+        if let (Some(open), Supply::Store(store)) = (self.tag.get(), &self.supply) {
+            use crate::governor::Verdict;
+            let governor = store.source().governor();
+            // At most the enclosing scope's grant, which is asked for when that scope itself runs out.
+            let verdict = crate::backend::ask(Verdict::Deny, || governor.extend_tag(open.tag, missing));
+            let added = match verdict {
+                Verdict::Allow => missing,
+                Verdict::AllowUpTo(bytes) => bytes,
+                Verdict::Deny => 0,
+            };
+            self.set_grant(self.grant.get().saturating_add(added).min(open.outer_grant));
+            if needed <= self.remaining() {
+                return Ok(());
+            }
+        }
+        Err(self.over_grant(needed))
+    }
+
+    fn over_grant(&self, requested: usize) -> AllocError {
+        AllocError::new(AllocErrorKind::OverGrant { requested, remaining: self.remaining() })
+    }
+
+    fn remaining(&self) -> usize {
+        self.grant.get().saturating_sub(self.position())
+    }
+
+    /// A spare chunk into which the request fits, off its list.
+    fn take_spare(&self, list: &Cell<ChunkList>, size: usize, align: usize) -> Option<Chunk> {
+        let dedicated = ptr::eq(list, &raw const self.spare_large);
+        let most = if dedicated { size.saturating_mul(4) } else { usize::MAX };
+        let mut spare = list.get();
+        let chunk = spare.take_first(|chunk| chunk.capacity() <= most && chunk.fits(size, align));
+        list.set(spare);
+        chunk
+    }
+
+    /// Makes `chunk`, which is on no list, the current one.
+    fn install(&self, chunk: Chunk) {
+        self.leave_current();
+        let mut used = self.used.get();
+        used.push_back(chunk);
+        self.used.set(used);
+        self.used_bytes.set(self.used_bytes.get() + chunk.bytes());
+        self.chunks.set(self.chunks.get() + 1);
+        chunk.header().last_used.set(self.now());
+        self.enter(chunk, chunk.start());
+    }
+
+    pub(super) fn enter(&self, chunk: Chunk, cursor: NonNull<u8>) {
+        self.start.set(chunk.start());
+        self.end.set(chunk.end());
+        self.cursor.set(cursor);
+        self.rebound();
+    }
+
+    /// Notes how far the current chunk was filled, and what is lost behind that.
+    fn leave_current(&self) {
+        if let Some(current) = self.used.get().back() {
+            let filled = self.filled();
+            current.header().filled.set(filled);
+            self.base.set(self.base.get() + filled);
+            self.waste.set(self.waste.get() + (self.end.get() - self.cursor.get().addr().get()));
+        }
+    }
+
+    /// Makes `chunk`, which is on no list, the home of one block. The current chunk stays current, and growth is not
+    /// affected.
+    fn dedicate(&self, chunk: Chunk, size: usize, align: usize) -> NonNull<u8> {
+        let header = chunk.header();
+        let filled = bump::round_up(size, self.min_align);
+        self.sequence.set(self.sequence.get() + 1);
+        header.sequence.set(self.sequence.get());
+        header.filled.set(filled);
+        header.last_used.set(self.now());
+        let mut used = self.used_large.get();
+        used.push_back(chunk);
+        self.used_large.set(used);
+        self.used_bytes.set(self.used_bytes.get() + chunk.bytes());
+        self.chunks.set(self.chunks.get() + 1);
+        self.note_allocation();
+        self.base.set(self.base.get() + filled);
+        self.rebound();
+        let start = chunk.start();
+        let block = at(start, bump::round_up(start.addr().get(), align));
+        annotate::used(block.as_ptr(), size);
+        block
+    }
+
+    /// The dedicated chunk that `block` is alone in, if that can be told from the layout.
+    pub(super) fn dedicated_chunk(&self, block: NonNull<u8>, layout: Layout) -> Option<Chunk> {
+        const LOOK: usize = 8;
+        if !self.growth.is_dedicated(layout.size(), layout.align()) {
+            return None;
+        }
+        // The newest are the likeliest: collections grow and are dropped in the reverse order of their making.
+        let mut at = self.used_large.get().back();
+        for _ in 0..LOOK {
+            let chunk = at?;
+            let start = chunk.start().addr().get();
+            if bump::round_up(start, layout.align()) == block.addr().get() {
+                return Some(chunk);
+            }
+            at = self.used_large.get().before(chunk);
+        }
+        None
+    }
+
+    /// Bytes handed out since the last reset.
+    pub(crate) fn position(&self) -> usize {
+        self.base.get() + self.filled()
+    }
+
+    /// Bytes handed out of the current chunk.
+    pub(super) fn filled(&self) -> usize {
+        self.cursor.get().addr().get() - self.start.get().addr().get()
+    }
+
+    /// Computes the bound anew, from the current chunk.
+    pub(super) fn rebound(&self) {
+        let start = self.start.get().addr().get();
+        let bound = bump::bound(start, self.end.get(), self.base.get(), self.grant.get(), self.min_align);
+        // A grant below what is handed out already refuses everything further, but takes nothing back.
+        self.bound.set(bound.max(self.cursor.get().addr().get()));
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn grant(&self) -> usize {
+        self.grant.get()
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn set_grant(&self, grant: usize) {
+        self.grant.set(grant);
+        self.rebound();
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn replace_tag(&self, tag: Option<OpenTag>) -> Option<OpenTag> {
+        self.tag.replace(tag)
+    }
+
+    fn now(&self) -> u64 {
+        match &self.supply {
+            #[cfg(feature = "std")]
+            Supply::Store(store) => store.frame(),
+            _ => self.resets.get(),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Going back: to a checkpoint, to the start, and chunks on their way in and out between frames.
+
+use core::ptr::NonNull;
+
+use super::{Checkpoint, DUMMY, MAX_MIN_ALIGN, RawArena};
+use crate::annotate;
+#[cfg(feature = "std")]
+use crate::chunk::{Chunk, Haul};
+use crate::chunk::{ChunkList, TrimPolicy};
+use crate::stats::ThreadStats;
+
+impl RawArena {
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            chunk: self.used.get().back(),
+            cursor: self.cursor.get(),
+            base: self.base.get(),
+            sequence: self.sequence.get(),
+        }
+    }
+
+    /// Goes back to a checkpoint.
+    ///
+    /// # Safety
+    ///
+    /// Nothing that was handed out since is used afterwards, and the arena was not reset since.
+    pub(crate) unsafe fn rewind(&self, to: Checkpoint) {
+        let (mut used, mut spare) = (self.used.get(), self.spare.get());
+        while used.back() != to.chunk {
+            let Some(chunk) = used.pop_back() else { break };
+            self.used_bytes.set(self.used_bytes.get() - chunk.bytes());
+            chunk.poison();
+            spare.push_front(chunk);
+        }
+        self.used.set(used);
+        self.spare.set(spare);
+        let mut large = self.used_large.get();
+        while let Some(chunk) = large.back().filter(|chunk| chunk.header().sequence.get() > to.sequence) {
+            large.remove(chunk);
+            self.used_bytes.set(self.used_bytes.get() - chunk.bytes());
+            self.keep_large(chunk);
+        }
+        self.used_large.set(large);
+        self.base.set(to.base);
+        match to.chunk {
+            Some(chunk) => {
+                // A block freed inside may have left the cursor below the checkpoint: then it stays there.
+                annotate::free(to.cursor.as_ptr(), chunk.end() - to.cursor.addr().get());
+                self.enter(chunk, to.cursor);
+            }
+            None => self.leave(),
+        }
+    }
+
+    /// Stands on no chunk.
+    fn leave(&self) {
+        self.start.set(DUMMY);
+        self.end.set(MAX_MIN_ALIGN);
+        self.cursor.set(DUMMY);
+        self.bound.set(MAX_MIN_ALIGN);
+    }
+
+    /// Forgets all blocks and starts over with the chunks there are. Constant time.
+    ///
+    /// # Safety
+    ///
+    /// Nothing that was handed out is used afterwards.
+    pub(crate) unsafe fn reset(&self) {
+        let (mut used, mut large) = (self.used.take(), self.used_large.take());
+        self.start_over();
+        poison(&used);
+        poison(&large);
+        let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
+        spare.prepend(used.take());
+        spare_large.prepend(large.take());
+        self.spare.set(spare);
+        self.spare_large.set(spare_large);
+    }
+
+    fn start_over(&self) {
+        self.leave();
+        self.base.set(0);
+        #[cfg(feature = "count")]
+        self.count.set(0);
+        self.chunks.set(0);
+        self.waste.set(0);
+        self.refused.set(0);
+        self.used_bytes.set(0);
+        self.grant.set(usize::MAX);
+    }
+
+    /// Whether nothing was taken since the last reset: a reset would change nothing.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.chunks.get() == 0 && self.refused.get() == 0
+    }
+
+    /// What was handed out since the last reset.
+    pub(crate) fn stats(&self) -> ThreadStats {
+        ThreadStats {
+            bytes_allocated: self.position(),
+            allocation_count: self.count(),
+            waste: self.waste.get(),
+            chunks: self.chunks.get(),
+        }
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.get()
+    }
+
+    /// Allocations since the last reset; 0 unless they are counted.
+    pub(crate) fn count(&self) -> usize {
+        #[cfg(feature = "count")]
+        return self.count.get();
+        #[cfg(not(feature = "count"))]
+        0
+    }
+
+    /// Bytes of all the chunks this arena holds.
+    pub(crate) fn committed(&self) -> usize {
+        [&self.used, &self.spare, &self.used_large, &self.spare_large]
+            .into_iter()
+            .flat_map(|list| list.get().iter())
+            .map(|chunk| chunk.bytes())
+            .sum()
+    }
+
+    /// The filled part of every chunk in use, oldest first, dedicated chunks last: for tools.
+    pub(crate) fn filled_parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
+        let current = self.used.get().back();
+        self.used.get().iter().chain(self.used_large.get().iter()).map(move |chunk| {
+            let filled = if Some(chunk) == current { self.filled() } else { chunk.header().filled.get() };
+            (chunk.start(), filled)
+        })
+    }
+
+    /// One spare chunk of each kind that no frame has needed for a window, off its list.
+    pub(crate) fn take_surplus(&self, policy: TrimPolicy, now: u64, into: &mut ChunkList) {
+        for cell in [&self.spare, &self.spare_large] {
+            let mut list = cell.get();
+            let surplus = list.back().filter(|chunk| policy.is_surplus(chunk.header().last_used.get(), now));
+            if let Some(chunk) = surplus {
+                list.remove(chunk);
+                cell.set(list);
+                into.push_back(chunk);
+            }
+        }
+    }
+
+    /// All spare chunks.
+    pub(crate) fn take_spares(&self) -> ChunkList {
+        let mut list = self.spare.take();
+        list.append(self.spare_large.take());
+        list
+    }
+
+    /// Moves the used chunks out, and starts over. `None` if there are none.
+    #[cfg(feature = "std")]
+    pub(crate) fn detach(&self, slot: *const (), drops: *mut u8) -> Option<Chunk> {
+        let haul = Haul {
+            regular: self.used.take(),
+            large: self.used_large.take(),
+            bytes: self.used_bytes.get(),
+            drops,
+            slot,
+            next: None,
+        };
+        self.start_over();
+        let first = haul.regular.front().or(haul.large.front())?;
+        first.header().haul.set(haul);
+        Some(first)
+    }
+
+    /// Takes a haul back whose blocks are no longer used.
+    #[cfg(feature = "std")]
+    pub(crate) fn attach(&self, haul: &Haul) {
+        poison(&haul.regular);
+        poison(&haul.large);
+        let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
+        spare.prepend(haul.regular);
+        spare_large.prepend(haul.large);
+        self.spare.set(spare);
+        self.spare_large.set(spare_large);
+    }
+
+    /// The end of a round of an arena that stands alone: gives one surplus chunk of each kind back.
+    pub(crate) fn age(&self, policy: TrimPolicy) {
+        self.resets.set(self.resets.get() + 1);
+        let mut surplus = ChunkList::new();
+        self.take_surplus(policy, self.resets.get(), &mut surplus);
+        self.supply.release(surplus);
+    }
+
+    /// Gives the spare chunks back; the number of bytes.
+    pub(crate) fn trim(&self) -> usize {
+        self.supply.release(self.take_spares())
+    }
+}
+
+/// Marks a list's chunks as free, where a memory checker listens.
+fn poison(list: &ChunkList) {
+    if cfg!(asan) {
+        list.iter().for_each(|chunk| chunk.poison());
+    }
+}

@@ -1,0 +1,74 @@
+//! Where an arena's chunks come from, and go back to.
+
+use alloc::boxed::Box;
+#[cfg(feature = "std")]
+use alloc::sync::Arc;
+use core::cell::RefCell;
+
+use crate::annotate;
+use crate::backend::{AllocationResult, AllocatorBackend, Block, SystemBackend, check};
+#[cfg(feature = "std")]
+use crate::chunk::ChunkStore;
+use crate::chunk::{Chunk, ChunkList, smaller_and_smaller};
+use crate::error::{AllocError, AllocErrorKind};
+
+/// Where an arena's chunks come from.
+pub(crate) enum Supply {
+    /// The program's allocator.
+    Global,
+    /// A backend of the arena's own; what it leaves to others comes from the program's allocator.
+    Own(RefCell<Box<dyn AllocatorBackend>>),
+    /// What all threads of a `SmartAlloc` share.
+    #[cfg(feature = "std")]
+    Store(Arc<ChunkStore>),
+}
+
+impl Supply {
+    /// A chunk into which the request fits, of `preferred` bytes if it has to be made.
+    pub(super) fn draw(&self, size: usize, align: usize, preferred: usize) -> Result<Chunk, AllocError> {
+        let mut backend = match self {
+            #[cfg(feature = "std")]
+            Self::Store(store) => return store.draw(size, align, preferred),
+            Self::Global => None,
+            Self::Own(backend) => Some(backend.borrow_mut()),
+        };
+        let mut system = SystemBackend::new();
+        let minimum = Chunk::bytes_for(size, align)?;
+        smaller_and_smaller(preferred, minimum, |bytes| {
+            let layout = Chunk::layout(bytes)?;
+            let (result, owner) = match backend.as_mut().map(|backend| backend.allocate(layout)) {
+                None | Some(AllocationResult::Fallback) => (system.allocate(layout), 1),
+                Some(result) => (result, 0),
+            };
+            let AllocationResult::Ok(memory) = result else {
+                return Err(AllocError::new(AllocErrorKind::OutOfMemory { size: bytes, align: layout.align() }));
+            };
+            let ptr = check(memory, layout)?;
+            // SAFETY: the block is the backend's answer to a chunk's layout, checked, and belongs to the chunk alone.
+            Ok(unsafe { Chunk::new(Block { ptr, layout, owner }) })
+        })
+    }
+
+    /// Gives chunks, which nobody uses any more, back to where they came from; the number of bytes.
+    pub(super) fn release(&self, mut list: ChunkList) -> usize {
+        let mut bytes = 0;
+        while let Some(chunk) = list.pop_front() {
+            bytes += chunk.bytes();
+            annotate::used(chunk.start().as_ptr(), chunk.capacity());
+            match self {
+                #[cfg(feature = "std")]
+                Self::Store(store) => store.release(chunk),
+                Self::Global | Self::Own(_) => {
+                    let Block { ptr, layout, owner } = chunk.into_block();
+                    match (self, owner) {
+                        // SAFETY: `draw` had the block from this backend with this layout, and nobody uses it.
+                        (Self::Own(backend), 0) => unsafe { backend.borrow_mut().deallocate(ptr, layout) },
+                        // SAFETY: `draw` had the block from the system backend with this layout.
+                        _ => unsafe { SystemBackend::new().deallocate(ptr, layout) },
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
