@@ -83,6 +83,10 @@ impl SealedFrame {
         Self { seal, store: ManuallyDrop::new(store), instance, stats }
     }
 
+    pub(crate) fn set_stats(&mut self, stats: FrameStats) {
+        self.stats = stats;
+    }
+
     /// The value a handle names.
     ///
     /// # Errors

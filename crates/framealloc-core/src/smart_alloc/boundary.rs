@@ -87,8 +87,11 @@ impl SmartAlloc {
     pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
         let core = self.core.begin_boundary()?;
         let mut boundary = core.collect();
+        // Sealed before the governor is told: should it panic, the frame is reclaimed.
+        let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats);
         core.finish(&mut boundary);
-        Ok(SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats))
+        sealed.set_stats(boundary.stats);
+        Ok(sealed)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tags: whose bytes these are. Counted by cursor differences, so that no allocation pays for them.
 
 use core::cell::{Cell, UnsafeCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::vec::Vec;
 
 use super::SmartAlloc;
@@ -155,7 +156,11 @@ impl Drop for Close<'_> {
         arena.replace_tag(self.outer);
         arena.set_grant(self.outer_grant);
         if let Some(governor) = self.alloc.core.governor() {
-            ask((), || governor.close_tag(self.tag, bytes));
+            let told = catch_unwind(AssertUnwindSafe(|| ask((), || governor.close_tag(self.tag, bytes))));
+            // A second panic while the scope is left by a first one would be an abort.
+            if let (Err(panic), false) = (told, std::thread::panicking()) {
+                resume_unwind(panic);
+            }
         }
     }
 }
