@@ -1,0 +1,144 @@
+//! The command line. A bad argument is one line on stderr and exit code 2.
+
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Parser, ValueEnum, value_parser};
+
+use crate::game::Settings;
+
+/// A headless game on real physics, played once on every kind of memory.
+#[derive(Debug, Parser)]
+#[command(name = "game")]
+pub struct Args {
+    /// Frames to play; the middle one bursts to twenty times the data
+    #[arg(long, default_value_t = 600, value_parser = value_parser!(u32).range(1..))]
+    frames: u32,
+    /// Bodies that collide
+    #[arg(long, default_value_t = 2_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    bodies: u32,
+    /// Worker threads that build a frame
+    #[arg(long, default_value_t = 2, value_parser = value_parser!(u64).range(1..=64))]
+    threads: u64,
+    /// The same seed gives the same game
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The memory to play on
+    #[arg(long, value_enum, default_value_t = Memory::All)]
+    pub variant: Memory,
+    /// Also write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Play in this process and print what was seen, for the process that asked
+    #[arg(long, hide = true)]
+    pub child: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Memory {
+    All,
+    Vec,
+    Reuse,
+    Bumpalo,
+    Framealloc,
+}
+
+impl Memory {
+    const EACH: [Self; 4] = [Self::Vec, Self::Reuse, Self::Bumpalo, Self::Framealloc];
+
+    /// The variants to play.
+    pub fn variants(self) -> Vec<Self> {
+        if self == Self::All { Self::EACH.to_vec() } else { vec![self] }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Vec => "vec",
+            Self::Reuse => "reuse",
+            Self::Bumpalo => "bumpalo",
+            Self::Framealloc => "framealloc",
+        }
+    }
+}
+
+impl Args {
+    /// Reads and checks the command line.
+    ///
+    /// # Errors
+    ///
+    /// A line for the user and the exit code: 0 for help, 2 for a mistake.
+    pub fn read(words: impl IntoIterator<Item = String>) -> Result<Self, (String, u8)> {
+        let args = Self::try_parse_from(words).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp => (error.to_string().trim_end().to_owned(), 0),
+            _ => (one_line(&error.to_string()), 2),
+        })?;
+        if let Some(path) = &args.json {
+            // Opened without truncating: an older file survives a game that fails.
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(|error| (format!("error: cannot write '{}': {error}", path.display()), 2))?;
+        }
+        Ok(args)
+    }
+
+    pub fn settings(&self) -> Settings {
+        Settings { frames: self.frames, bodies: self.bodies, threads: self.threads as usize, seed: self.seed }
+    }
+}
+
+/// What clap says about the mistake, without the usage that follows after an empty line.
+fn one_line(message: &str) -> String {
+    let said: Vec<&str> = message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    said.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Args, Memory};
+
+    fn read(words: &[&str]) -> Result<Args, (String, u8)> {
+        Args::read(["game"].iter().chain(words).map(ToString::to_string))
+    }
+
+    #[test]
+    fn the_defaults_are_the_main_job() {
+        let args = read(&[]).unwrap();
+        let settings = args.settings();
+        assert_eq!((settings.frames, settings.bodies, settings.threads), (600, 2_000, 2));
+        assert_eq!(args.variant.variants().len(), 4);
+    }
+
+    #[test]
+    fn one_variant_can_be_asked_for() {
+        assert_eq!(read(&["--variant", "reuse"]).unwrap().variant.variants(), [Memory::Reuse]);
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_and_code_2() {
+        let missing = std::env::temp_dir().join("no-such-folder").join("out.json");
+        let mistakes: [&[&str]; 8] = [
+            &["--frames", "0"],
+            &["--bodies", "0"],
+            &["--threads", "0"],
+            &["--threads", "65"],
+            &["--variant", "gc"],
+            &["--seed", "x"],
+            &["--no-such-flag"],
+            &["--json", missing.to_str().unwrap()],
+        ];
+        for mistake in mistakes {
+            let (message, code) = read(mistake).unwrap_err();
+            assert_eq!((code, message.lines().count()), (2, 1), "{mistake:?}: {message}");
+            assert!(message.starts_with("error: "), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_variant_names_the_known_ones() {
+        assert!(read(&["--variant", "gc"]).unwrap_err().0.contains("all, vec, reuse, bumpalo, framealloc"));
+    }
+}

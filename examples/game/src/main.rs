@@ -1,0 +1,98 @@
+//! A headless game that shows what frame memory is for.
+//!
+//! Two thousand bodies collide in Rapier. Every frame, worker threads turn that into the lists a game needs (contacts,
+//! ray hits, particles, visibility, render batches), and a render thread reads them while the next frame is filled. The
+//! same game is played on four kinds of memory, each in a process of its own; all must read back the same data.
+
+#![expect(unreachable_pub, reason = "a program has no outside: `pub` means the module's face")]
+
+mod cli;
+mod crew;
+mod fold;
+mod game;
+mod heap;
+mod model;
+mod report;
+mod scene;
+mod stats;
+mod tally;
+mod turns;
+mod variants;
+
+use std::process::ExitCode;
+
+use cli::{Args, Memory};
+use game::play;
+use indicatif::{ProgressBar, ProgressStyle};
+use report::Report;
+use turns::{Player, TURN};
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
+
+fn main() -> ExitCode {
+    let args = match Args::read(std::env::args()) {
+        Ok(args) => args,
+        Err((text, 0)) => {
+            println!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err((line, code)) => {
+            eprintln!("{line}");
+            return ExitCode::from(code);
+        }
+    };
+    let result = if args.child { play_here(&args) } else { play_each(&args) };
+    result.map_or_else(
+        |error| {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// The child: one variant, its outcome as JSON on stdout.
+fn play_here(args: &Args) -> Result<(), String> {
+    let settings = args.settings();
+    let outcome = match args.variant {
+        Memory::All => return Err("a child plays one variant".to_owned()),
+        Memory::Vec => play::<variants::fresh::Fresh>(&settings),
+        Memory::Reuse => play::<variants::reuse::Reuse>(&settings),
+        Memory::Bumpalo => play::<variants::bump::Bumpalo>(&settings),
+        Memory::Framealloc => play::<variants::frame::FrameAlloc>(&settings),
+    }?;
+    serde_json::to_writer(std::io::stdout().lock(), &outcome).map_err(|error| error.to_string())
+}
+
+/// The parent: every variant in a process of its own, in turns, then the report.
+fn play_each(args: &Args) -> Result<(), String> {
+    let settings = args.settings();
+    let variants = args.variant.variants();
+    let progress = ProgressBar::new(u64::from(settings.frames.div_ceil(TURN)) * variants.len() as u64);
+    let style = ProgressStyle::with_template("{bar:40} {percent} % {msg} {elapsed}").expect("a valid template");
+    progress.set_style(style);
+
+    let players: Result<Vec<Player>, String> =
+        variants.into_iter().map(|variant| Player::start(variant, &settings)).collect();
+    let mut players = players?;
+    let mut report = Report::new(settings);
+    while report.outcomes() < players.len() {
+        for player in &mut players {
+            progress.set_message(player.variant.name());
+            let outcome = player.turn().map_err(|error| format!("{}: {error}", player.variant.name()))?;
+            progress.inc(1);
+            if let Some(outcome) = outcome {
+                report.add(player.variant, outcome);
+            }
+        }
+    }
+    progress.finish_and_clear();
+
+    print!("{report}");
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&report.summary()).map_err(|error| error.to_string())?;
+        std::fs::write(path, text + "\n").map_err(|error| format!("cannot write '{}': {error}", path.display()))?;
+    }
+    report.check()
+}
