@@ -156,7 +156,7 @@ impl fmt::Display for AllocError {
                 write!(f, "NUMA node {node} cannot be used: the highest node online is {highest}")
             }
             AllocErrorKind::Leased { leases } => {
-                write!(f, "the frame cannot end: {leases} leases are out, and must be 0")
+                write!(f, "the frame cannot end: leases are out, {leases} of them, and must be 0")
             }
         }
     }

@@ -32,3 +32,15 @@ pub mod prelude {
     #[cfg(all(feature = "std", target_os = "linux"))]
     pub use framealloc_core::{HugePages, MmapBackend, NumaBackend, NumaRouter};
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+mod guide {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/migration.md")]
+mod migration {}

@@ -19,7 +19,7 @@ use crate::stats::ThreadStats;
 mod place;
 pub(crate) mod raw;
 
-pub(crate) use place::{assert_no_drop_glue, exclusive, exclusive_str};
+pub(crate) use place::{Reserved, assert_no_drop_glue, exclusive, exclusive_str};
 pub(crate) use raw::{MAX_MIN_ALIGN, RawArena, Supply};
 
 /// A bump arena of its own: for a job, a fiber, an async task between awaits, or a loop without threads.

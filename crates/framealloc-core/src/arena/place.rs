@@ -21,14 +21,21 @@ pub(crate) const fn assert_no_drop_glue<T>() {
 }
 
 /// A block that is given back unless it is kept: what stands between a reservation and user code that may unwind.
-struct Reserved<'a, const M: usize> {
+pub(crate) struct Reserved<'a, const M: usize> {
     arena: &'a RawArena,
     block: NonNull<u8>,
     layout: Layout,
 }
 
-impl<const M: usize> Reserved<'_, M> {
-    fn keep(self) {
+impl<'a, const M: usize> Reserved<'a, M> {
+    /// # Safety
+    ///
+    /// `block` was just reserved from `arena` with this `layout`, and is not used after the guard was dropped.
+    pub(crate) unsafe fn new(arena: &'a RawArena, block: NonNull<u8>, layout: Layout) -> Self {
+        Self { arena, block, layout }
+    }
+
+    pub(crate) fn keep(self) {
         mem::forget(self);
     }
 }

@@ -37,23 +37,37 @@ struct Chain {
     live: std::collections::BTreeMap<usize, usize>,
 }
 
-thread_local! {
-    static ASKING: Cell<bool> = const { Cell::new(false) };
+/// A call of a governor under way on this thread, and the one around it.
+struct Asking {
+    governor: *const (),
+    outer: *const Asking,
 }
 
-/// Calls the governor unless it is the governor that is calling: its own requests are its own business.
-pub(crate) fn ask<R>(nested: R, question: impl FnOnce() -> R) -> R {
-    struct Reset;
+thread_local! {
+    static ASKING: Cell<*const Asking> = const { Cell::new(core::ptr::null()) };
+}
+
+/// Calls a governor, unless it is this governor that is calling: its own requests are its own business. Those to an
+/// allocator of another governor are that one's.
+pub(crate) fn ask<R>(governor: &Arc<dyn Governor>, nested: R, question: impl FnOnce(&dyn Governor) -> R) -> R {
+    struct Reset(*const Asking);
     impl Drop for Reset {
         fn drop(&mut self) {
-            ASKING.set(false);
+            ASKING.set(self.0);
         }
     }
-    if ASKING.replace(true) {
-        return nested;
+    let asking = Asking { governor: Arc::as_ptr(governor).cast(), outer: ASKING.get() };
+    let mut at = asking.outer;
+    // SAFETY: the list is of this thread, and each of its entries lives in a call of this function that has not returned.
+    while let Some(outer) = unsafe { at.as_ref() } {
+        if outer.governor == asking.governor {
+            return nested;
+        }
+        at = outer.outer;
     }
-    let _reset = Reset;
-    question()
+    let _reset = Reset(asking.outer);
+    ASKING.set(&raw const asking);
+    question(&**governor)
 }
 
 impl Source {
@@ -103,7 +117,7 @@ impl Source {
         }
         self.tell_untold();
         let request = Request { resource, bytes, minimum, committed: self.committed() };
-        let verdict = ask(None, || Some(self.governor.request(&request)));
+        let verdict = ask(&self.governor, None, |governor| Some(governor.request(&request)));
         let allowed = verdict.map_or(bytes, |verdict| verdict.of(bytes));
         if allowed < minimum {
             return Err(AllocError::new(AllocErrorKind::Refused { resource, requested: minimum, allowed }));
@@ -113,7 +127,7 @@ impl Source {
         let layout = Layout::from_size_align(size, align).expect("no more than `bytes`, of which a layout can be made");
         let settle = |obtained| {
             if verdict.is_some() {
-                ask((), || self.governor.settle(&request, obtained));
+                ask(&self.governor, (), |governor| governor.settle(&request, obtained));
             }
         };
         let mut block = match catch_unwind(AssertUnwindSafe(|| self.chain.lock().allocate(layout))) {
@@ -166,8 +180,8 @@ impl Source {
         self.committed.fetch_sub(bytes, Ordering::Relaxed);
         self.given_back.fetch_add(1, Ordering::Relaxed);
         if block.owner & UNGOVERNED == 0 {
-            let told = ask(false, || {
-                self.governor.release(resource, bytes);
+            let told = ask(&self.governor, false, |governor| {
+                governor.release(resource, bytes);
                 true
             });
             if !told {
@@ -185,9 +199,9 @@ impl Source {
     fn tell_untold(&self) {
         for (untold, resource) in self.untold.iter().zip(RESOURCES) {
             if untold.load(Ordering::Relaxed) != 0 {
-                ask((), || match untold.swap(0, Ordering::Relaxed) {
+                ask(&self.governor, (), |governor| match untold.swap(0, Ordering::Relaxed) {
                     0 => {}
-                    bytes => self.governor.release(resource, bytes),
+                    bytes => governor.release(resource, bytes),
                 });
             }
         }

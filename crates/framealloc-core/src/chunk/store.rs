@@ -5,6 +5,7 @@
 
 use alloc::sync::Arc;
 use core::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::{Chunk, ChunkList, Growth, Haul, TrimPolicy, smaller_and_smaller};
 use crate::backend::Source;
@@ -154,12 +155,15 @@ impl ChunkStore {
         unsafe { self.source.give_back(Resource::Chunk, chunk.into_block()) };
     }
 
-    /// Gives every chunk of a list back to its backend.
+    /// Gives every chunk of a list back to its backend. If the governor or a backend panics the rest go back all the same.
     pub(crate) fn release_all(&self, mut list: ChunkList) -> usize {
-        let mut bytes = 0;
+        let (mut bytes, mut panicked) = (0, None);
         while let Some(chunk) = list.pop_front() {
             bytes += chunk.bytes();
-            self.release(chunk);
+            panicked = panicked.or(catch_unwind(AssertUnwindSafe(|| self.release(chunk))).err());
+        }
+        if let Some(panic) = panicked {
+            resume_unwind(panic);
         }
         bytes
     }

@@ -271,19 +271,13 @@ macro_rules! unsize {
         let (value, brand) = $crate::__UnsizeBox::into_raw($boxed);
         // SAFETY: both come from the box, the pointer by a coercion at most: the compiler accepts unsizing here and
         // nothing else.
-        #[allow(unsafe_code, clippy::macro_metavars_in_unsafe)]
-        unsafe {
-            brand.__from_raw(value)
-        }
+        unsafe { brand.__from_raw(value) }
     }};
     ($boxed:expr => $target:ty) => {{
         let (value, brand) = $crate::__UnsizeBox::into_raw($boxed);
         let value: *mut $target = value;
         // SAFETY: both come from the box, the pointer by the coercion above.
-        #[allow(unsafe_code, clippy::macro_metavars_in_unsafe)]
-        unsafe {
-            brand.__from_raw(value)
-        }
+        unsafe { brand.__from_raw(value) }
     }};
 }
 

@@ -3,6 +3,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+use crate::arena::Reserved;
 use crate::arena::raw::Refusal;
 use crate::error::AllocError;
 use crate::frame::{ALIGN, Frame, FrameBox};
@@ -88,11 +89,14 @@ macro_rules! columns {
                 let layout = Layout::from_size_align(0, COLUMN_ALIGN).unwrap_or(Layout::new::<u8>());
                 $(let (layout, $type) = build::extend::<E, $type>(layout, len)?;)+
                 let block = frame.raw().reserve_layout::<ALIGN, E>(layout.size(), layout.align())?;
+                // SAFETY: just reserved; dropped after the columns, which are in it, if one of them fails.
+                let reserved = unsafe { Reserved::<ALIGN>::new(frame.raw(), block, layout) };
                 $(
                     // SAFETY: the block was laid out with a column of `len` values at this offset, aligned for them.
                     let $column = unsafe { build::Column::<$type>::fill(block.add($type).cast(), len) };
                 )+
                 // All are built: nothing can fail any more.
+                reserved.keep();
                 // SAFETY: every value is initialised, and this the only way to it; the memory stays for `'f`.
                 Ok(($(unsafe { FrameBox::from_place($column.keep()) },)+))
             }

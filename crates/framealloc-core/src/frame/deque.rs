@@ -204,9 +204,16 @@ impl<'f, T> FrameDeque<'f, T> {
         (0..self.len).map(|at| unsafe { self.ring[self.slot(at)].assume_init_ref() })
     }
 
-    /// Drops all elements, and keeps the capacity.
+    /// Drops all elements, and keeps the capacity. If a destructor panics the others still run.
     pub fn clear(&mut self) {
-        while self.pop_front().is_some() {}
+        struct Rest<'a, 'f, T>(&'a mut FrameDeque<'f, T>);
+        impl<T> Drop for Rest<'_, '_, T> {
+            fn drop(&mut self) {
+                while self.0.pop_front().is_some() {}
+            }
+        }
+        let rest = Rest(self);
+        while rest.0.pop_front().is_some() {}
     }
 }
 

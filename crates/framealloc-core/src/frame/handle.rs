@@ -2,6 +2,7 @@
 //!
 //! Also the list of published values whose destructors are due when their frame is reclaimed.
 
+use core::alloc::Layout;
 use core::any::type_name;
 use core::cell::Cell;
 use core::fmt;
@@ -10,8 +11,8 @@ use core::mem;
 use core::ptr::{self, NonNull};
 use std::panic::{self, AssertUnwindSafe};
 
-use crate::arena::RawArena;
 use crate::arena::raw::Refusal;
+use crate::arena::{RawArena, Reserved};
 use crate::frame::ALIGN;
 
 /// Names a value that was published into a frame. `Copy`, `Send`, `Sync`, `'static`: it goes into components, messages and
@@ -158,6 +159,7 @@ impl DropList {
 
     /// Publishes what `make` puts into the arena: its entry is reserved before, so that nothing can fail between the
     /// value's making and its registration.
+    #[inline]
     pub(crate) fn publish<E: Refusal, T: Send + 'static>(
         &self,
         arena: &RawArena,
@@ -167,7 +169,10 @@ impl DropList {
             return make();
         }
         let entry = arena.reserve::<ALIGN, E, Entry>()?;
+        // SAFETY: just reserved; used below only, once it is kept.
+        let reserved = unsafe { Reserved::<ALIGN>::new(arena, entry.cast(), Layout::new::<Entry>()) };
         let values = make()?;
+        reserved.keep();
         // SAFETY: `entry` is reserved for an entry.
         unsafe {
             entry.write(Entry {

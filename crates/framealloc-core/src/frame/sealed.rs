@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::cell::Cell;
 use core::fmt;
 use core::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread_local;
 
 use crate::chunk::store::hauls;
@@ -166,6 +167,10 @@ impl Drop for SealedFrame {
             // SAFETY: `into_raw` of the nested drop, taken back once.
             let store = unsafe { Arc::from_raw(record.store) };
             reclaim(Seal { ends: Some((first, record.last)), bytes: record.bytes }, &store, &mut panicked);
+            // It may be the last of its store, whose chunks then go back, of which a governor is told.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(store))) {
+                panicked.get_or_insert(payload);
+            }
         }
         DROPPING.set(None);
         if let Some(payload) = panicked

@@ -158,11 +158,11 @@ impl ExclusiveCore<'_> {
                     if self.governed {
                         state.threads.push(share);
                     }
-                    slot.tags.drain_into(&mut state.tags);
                     if let Some(first) = slot.arena.detach(ptr::from_ref(slot).cast(), slot.drops.take()) {
                         seal.add(first);
                     }
                 }
+                slot.tags.drain_into(&mut state.tags);
                 slot.arena.take_surplus(policy, now, &mut surplus);
                 stats.scratch_peak += slot.stash.boundary(policy, now, &mut surplus);
             });
@@ -183,7 +183,7 @@ impl ExclusiveCore<'_> {
         state.last = boundary.stats;
         if let Some(governor) = self.governor() {
             let threads = core::mem::take(&mut state.threads);
-            ask((), || governor.end_frame(&boundary.stats, &threads));
+            ask(governor, (), |governor| governor.end_frame(&boundary.stats, &threads));
             self.exclusive_mut().threads = threads;
         }
     }

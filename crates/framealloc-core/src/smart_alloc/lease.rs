@@ -23,7 +23,7 @@ use crate::sync::Ordering;
 /// assert_eq!(task.join().unwrap(), 4950);
 /// alloc.end_frame();
 /// let held = alloc.lease();
-/// assert!(alloc.try_end_frame().unwrap_err().to_string().contains("1 leases"));
+/// assert!(alloc.try_end_frame().unwrap_err().to_string().contains("1 of them"));
 /// # drop(held);
 /// ```
 pub struct Lease {

@@ -315,8 +315,8 @@ impl Core {
         FrameSlot { arena: self.new_arena(), drops: DropList::new(), stash: Stash::new(), tags: TagTable::new() }
     }
 
-    fn governor(&self) -> Option<&dyn Governor> {
-        self.governed.then(|| &**self.store.source().governor())
+    fn governor(&self) -> Option<&Arc<dyn Governor>> {
+        self.governed.then(|| self.store.source().governor())
     }
 }
 

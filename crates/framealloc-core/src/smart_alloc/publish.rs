@@ -10,6 +10,7 @@ use crate::frame::{ALIGN, FrameBox, FrameHandle, FrameVec};
 use crate::pool::{HeapBox, PoolBox};
 
 impl SmartAlloc {
+    #[inline]
     fn publish_with<E: Refusal, T: Send + Sync + 'static>(
         &self,
         make: impl FnOnce(&crate::arena::RawArena) -> Result<NonNull<[T]>, E>,
@@ -19,6 +20,7 @@ impl SmartAlloc {
         Ok(FrameHandle::new(values, self.id, self.core.exclusive().frame))
     }
 
+    #[inline]
     fn publish_one<E: Refusal, T: Send + Sync + 'static>(&self, value: T) -> Result<FrameHandle<T>, E> {
         let make =
             |arena: &crate::arena::RawArena| Ok(NonNull::slice_from_raw_parts(arena.value::<ALIGN, E, T>(value)?, 1));
@@ -52,6 +54,7 @@ macro_rules! publish {
                 /// # Panics
                 ///
                 #[doc = concat!("If memory is refused; [`", stringify!($try_name), "`](Self::", stringify!($try_name), ") returns the error.")]
+                #[inline]
                 #[track_caller]
                 pub fn $name<T: Send + Sync + 'static $(+ $bound)?>(&self, $($arg: $type),*) -> FrameHandle<$target> {
                     type $refusal = core::convert::Infallible;
@@ -65,6 +68,7 @@ macro_rules! publish {
                 /// # Errors
                 ///
                 /// If memory is refused, or more than `isize::MAX` bytes are asked for.
+                #[inline]
                 pub fn $try_name<T: Send + Sync + 'static $(+ $bound)?>(&self, $($arg: $type),*) -> Result<FrameHandle<$target>, AllocError> {
                     type $refusal = AllocError;
                     let $me = self;

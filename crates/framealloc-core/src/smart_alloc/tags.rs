@@ -100,8 +100,10 @@ impl SmartAlloc {
     pub fn with_tag<'f, R>(&'f self, tag: impl Into<Tag>, f: impl FnOnce(&'f Self) -> R) -> R {
         let tag = tag.into();
         // Asked before anything is changed: it may allocate.
-        let verdict =
-            self.core.governor().map_or(Verdict::Allow, |governor| ask(Verdict::Allow, || governor.open_tag(tag)));
+        let verdict = self
+            .core
+            .governor()
+            .map_or(Verdict::Allow, |governor| ask(governor, Verdict::Allow, |governor| governor.open_tag(tag)));
         let slot = self.slot();
         let arena = &slot.arena;
         let position = arena.position();
@@ -156,7 +158,8 @@ impl Drop for Close<'_> {
         arena.replace_tag(self.outer);
         arena.set_grant(self.outer_grant);
         if let Some(governor) = self.alloc.core.governor() {
-            let told = catch_unwind(AssertUnwindSafe(|| ask((), || governor.close_tag(self.tag, bytes))));
+            let told =
+                catch_unwind(AssertUnwindSafe(|| ask(governor, (), |governor| governor.close_tag(self.tag, bytes))));
             // A second panic while the scope is left by a first one would be an abort.
             if let (Err(panic), false) = (told, std::thread::panicking()) {
                 resume_unwind(panic);

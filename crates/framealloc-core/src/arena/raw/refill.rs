@@ -70,7 +70,11 @@ impl RawArena {
                 match self.take_spare(&self.spare, size, align) {
                     Some(chunk) => self.install(chunk),
                     None => {
-                        let chunk = self.supply.draw(size, align, self.growth.size_after(self.chunks.get()))?;
+                        let chunk = self.supply.draw(
+                            size,
+                            align,
+                            self.growth.size_after(self.chunks.get() - self.large.get()),
+                        )?;
                         let mut spare = self.spare.get();
                         spare.push_front(chunk);
                         self.spare.set(spare);
@@ -90,9 +94,10 @@ impl RawArena {
         #[cfg(feature = "std")]
         if let (Some(open), Supply::Store(store)) = (self.tag.get(), &self.supply) {
             use crate::governor::Verdict;
-            let governor = store.source().governor();
             // At most the enclosing scope's grant, which is asked for when that scope itself runs out.
-            let verdict = crate::backend::ask(Verdict::Deny, || governor.extend_tag(open.tag, missing));
+            let verdict = crate::backend::ask(store.source().governor(), Verdict::Deny, |governor| {
+                governor.extend_tag(open.tag, missing)
+            });
             let added = match verdict {
                 Verdict::Allow => missing,
                 Verdict::AllowUpTo(bytes) => bytes,
@@ -117,9 +122,12 @@ impl RawArena {
     /// A spare chunk into which the request fits, off its list.
     fn take_spare(&self, list: &Cell<ChunkList>, size: usize, align: usize) -> Option<Chunk> {
         let dedicated = ptr::eq(list, &raw const self.spare_large);
-        let most = if dedicated { size.saturating_mul(4) } else { usize::MAX };
+        // A chunk many times too large would be kept by a need that is many times smaller. What is drawn for the request,
+        // padding and rounding to pages included, is never too large.
+        let need = Chunk::bytes_for(size, align).map_or(usize::MAX, |bytes| bump::round_up(bytes, 4096));
+        let most = if dedicated { need.saturating_mul(4) } else { usize::MAX };
         let mut spare = list.get();
-        let chunk = spare.take_first(|chunk| chunk.capacity() <= most && chunk.fits(size, align));
+        let chunk = spare.take_first(|chunk| chunk.bytes() <= most && chunk.fits(size, align));
         list.set(spare);
         chunk
     }
@@ -167,6 +175,7 @@ impl RawArena {
         self.used_large.set(used);
         self.used_bytes.set(self.used_bytes.get() + chunk.bytes());
         self.chunks.set(self.chunks.get() + 1);
+        self.large.set(self.large.get() + 1);
         self.note_allocation();
         self.base.set(self.base.get() + filled);
         self.rebound();

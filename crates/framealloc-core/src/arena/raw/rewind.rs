@@ -16,6 +16,9 @@ impl RawArena {
             cursor: self.cursor.get(),
             base: self.base.get(),
             sequence: self.sequence.get(),
+            chunks: self.chunks.get(),
+            large: self.large.get(),
+            waste: self.waste.get(),
         }
     }
 
@@ -42,6 +45,9 @@ impl RawArena {
         }
         self.used_large.set(large);
         self.base.set(to.base);
+        self.chunks.set(to.chunks);
+        self.large.set(to.large);
+        self.waste.set(to.waste);
         match to.chunk {
             Some(chunk) => {
                 // A block freed inside may have left the cursor below the checkpoint: then it stays there.
@@ -83,6 +89,7 @@ impl RawArena {
         #[cfg(feature = "count")]
         self.count.set(0);
         self.chunks.set(0);
+        self.large.set(0);
         self.waste.set(0);
         self.refused.set(0);
         self.used_bytes.set(0);
