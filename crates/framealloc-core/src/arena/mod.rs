@@ -170,7 +170,7 @@ impl<const M: usize> Arena<M> {
     /// assert_eq!(sum, 20);
     /// assert_eq!(arena.stats().bytes_allocated, 0);
     /// ```
-    pub fn scope<R>(&mut self, f: impl for<'s> FnOnce(&mut Scope<'s, M>) -> R) -> R {
+    pub fn scope<'env, R>(&mut self, f: impl for<'s> FnOnce(&mut Scope<'s, 'env, M>) -> R) -> R {
         scoped(&self.raw, f)
     }
 }
@@ -191,25 +191,40 @@ impl<const M: usize> fmt::Debug for Arena<M> {
 ///
 /// What it allocates carries `'s`, which no closure can name and nothing outside can outlive. Collections borrow the
 /// scope itself, so that none can grow while a nested scope is open.
-pub struct Scope<'s, const MIN_ALIGN: usize = 8> {
+///
+/// `'env` is whatever surrounds the scope: values that borrow from there may be put into it, as in `std::thread::scope`.
+///
+/// ```
+/// use framealloc_core::Arena;
+/// let name = String::from("outside");
+/// let mut arena = Arena::new();
+/// let len = arena.scope(|scope| {
+///     let borrowed: &mut &String = scope.alloc(&name);
+///     borrowed.len()
+/// });
+/// assert_eq!(len, 7);
+/// ```
+pub struct Scope<'s, 'env: 's, const MIN_ALIGN: usize = 8> {
     raw: &'s RawArena,
     /// Invariant: no scope can be swapped for another one.
     brand: PhantomData<fn(&'s ()) -> &'s ()>,
+    /// Bounds `'s` from above.
+    env: PhantomData<&'env mut &'env ()>,
 }
 
-impl<'s, const M: usize> Scope<'s, M> {
+impl<'s, 'env, const M: usize> Scope<'s, 'env, M> {
     #[inline(always)]
     pub(crate) fn raw(&self) -> &'s RawArena {
         self.raw
     }
 
     /// Runs `f` with a nested scope: what is allocated in it is freed when it returns, what was allocated before stays.
-    pub fn scope<R>(&mut self, f: impl for<'t> FnOnce(&mut Scope<'t, M>) -> R) -> R {
+    pub fn scope<'inner, R>(&mut self, f: impl for<'t> FnOnce(&mut Scope<'t, 'inner, M>) -> R) -> R {
         scoped(self.raw, f)
     }
 }
 
-impl<const M: usize> fmt::Debug for Scope<'_, M> {
+impl<const M: usize> fmt::Debug for Scope<'_, '_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope").field("stats", &self.raw.stats()).finish_non_exhaustive()
     }
@@ -217,7 +232,10 @@ impl<const M: usize> fmt::Debug for Scope<'_, M> {
 
 /// The one body of all scopes. The caller holds the arena or scope exclusively, so that until `f` returns nothing can be
 /// allocated in it but through the new scope.
-pub(crate) fn scoped<const M: usize, R>(raw: &RawArena, f: impl for<'s> FnOnce(&mut Scope<'s, M>) -> R) -> R {
+pub(crate) fn scoped<'env, const M: usize, R>(
+    raw: &RawArena,
+    f: impl for<'s> FnOnce(&mut Scope<'s, 'env, M>) -> R,
+) -> R {
     struct Rewind<'a>(&'a RawArena, raw::Checkpoint);
     impl Drop for Rewind<'_> {
         fn drop(&mut self) {
@@ -228,7 +246,7 @@ pub(crate) fn scoped<const M: usize, R>(raw: &RawArena, f: impl for<'s> FnOnce(&
         }
     }
     let _rewind = Rewind(raw, raw.checkpoint());
-    f(&mut Scope { raw, brand: PhantomData })
+    f(&mut Scope { raw, brand: PhantomData, env: PhantomData })
 }
 
 /// Implements `Allocator` by a `RawArena`: a refusal unwinds with its text, or is an `Err` in the `try_` methods of this

@@ -217,7 +217,11 @@ pub(crate) unsafe fn run_destructors(list: *mut u8, panicked: &mut Option<Panic>
             // The first panic is thrown on; a later one is dropped, which must not panic in its turn.
             match panicked {
                 None => *panicked = Some(payload),
-                Some(_) => mem::forget(payload),
+                Some(_) => {
+                    if let Err(worse) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                        mem::forget(worse);
+                    }
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::ops::{Deref, DerefMut};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use crate::error::AllocError;
 use crate::frame::Frame;
@@ -72,8 +72,19 @@ macro_rules! table {
             ///
             /// If memory is refused; the table is unchanged.
             pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
-                let frame = *self.table.allocator();
-                reserve_quietly(frame, (additional, size_of::<$item>()), || self.table.try_reserve(additional))
+                let wanted = self.table.len().checked_add(additional);
+                let wanted = wanted.ok_or(AllocError::capacity(additional, size_of::<$item>()))?;
+                if wanted > self.table.capacity() {
+                    // Growing runs the user's `Hash`, in which a refusal has to unwind as always. So a table of that size
+                    // is reserved, empty, first, and given back: the memory is then there for the growth itself.
+                    let size = wanted.max(self.table.capacity().saturating_add(1));
+                    let frame = *self.table.allocator();
+                    let mut empty = HashTable::<$item, _>::new_in(frame);
+                    reserve_quietly(frame, (size, size_of::<$item>()), || empty.try_reserve(size, |_| 0))?;
+                    drop(empty);
+                    self.table.reserve(additional);
+                }
+                Ok(())
             }
         }
 

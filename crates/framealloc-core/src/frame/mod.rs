@@ -138,11 +138,11 @@ impl Arena {
     surface::collections! { ['a,] 'a, self, (&'a self), "# use framealloc_core::Arena;\n# let a = Arena::new();" }
 }
 
-impl<'s, const M: usize> Scope<'s, M> {
+impl<'s, const M: usize> Scope<'s, '_, M> {
     surface::values! { [] 's, self, (&self), M, "# use framealloc_core::Arena;\n# let mut arena = Arena::new();\n# arena.scope(|a| {" "# });" }
 }
 
-impl Scope<'_> {
+impl Scope<'_, '_> {
     /// The scope as a [`Frame`] that borrows it: no nested scope opens while the frame, or a collection in it, is alive.
     #[must_use]
     #[inline(always)]

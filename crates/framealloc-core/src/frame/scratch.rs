@@ -125,7 +125,7 @@ impl Scratch<'_> {
     }
 
     /// Runs `f` with a scope: what is allocated in it is freed when it returns.
-    pub fn scope<R>(&mut self, f: impl for<'s> FnOnce(&mut Scope<'s>) -> R) -> R {
+    pub fn scope<'env, R>(&mut self, f: impl for<'s> FnOnce(&mut Scope<'s, 'env>) -> R) -> R {
         scoped(self.raw(), f)
     }
 

@@ -21,7 +21,7 @@ use crate::frame::{Frame, FrameBox, FrameVec};
 /// ```
 #[derive(Clone)]
 pub struct FrameString<'f> {
-    /// Always UTF-8.
+    /// Always UTF-8: room is reserved before the first byte of a text is appended.
     bytes: FrameVec<'f, u8>,
 }
 
@@ -80,6 +80,8 @@ impl<'f> FrameString<'f> {
     #[inline]
     #[track_caller]
     pub fn push_str(&mut self, text: &str) {
+        // First of all, so that a refusal comes before the first byte and leaves whole characters.
+        self.bytes.reserve(text.len());
         self.bytes.extend_from_slice(text.as_bytes());
     }
 

@@ -14,6 +14,10 @@ use crate::sync::Ordering;
 impl SmartAlloc {
     /// Begins a frame; its number. Beginning twice changes nothing: everything since the last end is one frame.
     pub fn begin_frame(&mut self) -> u64 {
+        // Sealed frames that were dropped since the last end: their chunks serve this frame without a lock.
+        if let Ok(core) = self.core.begin_boundary() {
+            core.take_back();
+        }
         self.core.begun.store(true, Ordering::Relaxed);
         self.core.exclusive().frame
     }
@@ -171,12 +175,17 @@ impl ExclusiveCore<'_> {
         Boundary { seal, stats, surplus }
     }
 
-    /// Hands chunks that came back to their threads, surplus to the store, and the figures to the governor.
-    fn finish(&self, boundary: &mut Boundary) {
+    /// Hands chunks that came back to the arenas they came from.
+    fn take_back(&self) {
         if let Some(first) = self.store.take_hauls() {
             // SAFETY: hauls of this core's store, of sealed frames that were dropped.
             unsafe { attach(hauls(first)) };
         }
+    }
+
+    /// Hands chunks that came back to their threads, surplus to the store, and the figures to the governor.
+    fn finish(&self, boundary: &mut Boundary) {
+        self.take_back();
         self.store.end_frame(boundary.stats.frame + 1, boundary.surplus.take());
         boundary.stats.committed = self.store.committed();
         let state = self.exclusive_mut();

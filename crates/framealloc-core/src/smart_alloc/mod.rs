@@ -10,6 +10,8 @@ mod numa;
 mod publish;
 mod sugar;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 use core::cell::{Cell, UnsafeCell};

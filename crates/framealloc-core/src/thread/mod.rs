@@ -8,6 +8,7 @@ mod registry;
 
 use core::cell::{Cell, RefCell};
 use core::num::NonZeroU64;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread_local;
 use std::vec::Vec;
@@ -62,7 +63,12 @@ impl Drop for Guard {
         let token = token();
         // Each leaves the list before it is told, and no borrow is held meanwhile.
         while let Some(entry) = { self.residents.borrow_mut().pop() } {
-            entry.resident.thread_exit(token);
+            // A panic (of a governor that is told what goes back) would end the process here, and keep the others from
+            // being told.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                entry.resident.thread_exit(token);
+                drop(entry);
+            }));
         }
     }
 }

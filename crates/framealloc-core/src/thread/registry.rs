@@ -9,6 +9,8 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr;
 
+use crossbeam_utils::CachePadded;
+
 use super::{Resident, Token, find, is_late, register, token};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 
@@ -34,8 +36,8 @@ pub(crate) struct Slot<S> {
     instance: u64,
     next: *mut Slot<S>,
     on_exit: fn(u64),
-    /// Initialised until the slot is retired.
-    content: UnsafeCell<MaybeUninit<S>>,
+    /// Initialised until the slot is retired. On cache lines of its own: other threads read the owner words.
+    content: CachePadded<UnsafeCell<MaybeUninit<S>>>,
 }
 
 // SAFETY: the content is touched by the slot's owner only, or by whoever holds the instance exclusively, with the
@@ -125,7 +127,7 @@ impl<S: Send + 'static> Registry<S> {
             instance: self.instance,
             next: ptr::null_mut(),
             on_exit: self.on_exit,
-            content: UnsafeCell::new(MaybeUninit::new(content)),
+            content: CachePadded::new(UnsafeCell::new(MaybeUninit::new(content))),
         }))
         .cast_mut();
         let mut head = self.head.load(Ordering::Relaxed);

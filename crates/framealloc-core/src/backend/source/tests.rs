@@ -333,9 +333,10 @@ fn no_lock_is_held_while_the_governor_runs() {
             let source = source.upgrade().expect("only called from the source");
             // Another thread, which is asked by its own right, gets through.
             let got_through = std::thread::spawn(move || {
-                ASKING.set(true);
-                let block = take(&source, 64, 64).unwrap();
-                give_back(&source, block);
+                ask(source.governor(), (), |_| {
+                    let block = take(&source, 64, 64).unwrap();
+                    give_back(&source, block);
+                });
             });
             locked.fetch_or(got_through.join().is_err(), std::sync::atomic::Ordering::Relaxed);
         }

@@ -1,0 +1,10 @@
+// error: E0080 alloc_box_slice_with
+// A reference to what has a destructor would never run it: `alloc_slice_clone`.
+
+use framealloc_core::SmartAlloc;
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let scratch = alloc.scratch();
+    scratch.alloc_slice_clone(&[String::from("crate")]);
+}

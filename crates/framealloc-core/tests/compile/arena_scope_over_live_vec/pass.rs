@@ -1,0 +1,10 @@
+// No scope opens in an arena while a vector in it is alive.
+
+use framealloc_core::Arena;
+
+pub fn main() {
+    let mut arena = Arena::new();
+    let costs = arena.collect([1, 2]);
+    assert_eq!(costs.into_slice().len(), 2);
+    arena.scope(|scope| *scope.alloc(1));
+}

@@ -1,0 +1,17 @@
+// error: E0277
+// A box is sent as its value is.
+
+use framealloc_core::SmartAlloc;
+
+/// `Send`, in an error of one line.
+trait Sendable {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send> Sendable for T {}
+
+fn send(_: impl Sendable) {}
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    send(alloc.frame_box(std::rc::Rc::new(1)));
+}

@@ -1,0 +1,11 @@
+// error: E0502
+// No columns in a frame outlive it.
+
+use framealloc_core::SmartAlloc;
+
+pub fn main() {
+    let mut alloc = SmartAlloc::default();
+    let bodies = alloc.frame_columns::<([f32; 3], u32)>(10);
+    alloc.end_frame();
+    drop(bodies);
+}

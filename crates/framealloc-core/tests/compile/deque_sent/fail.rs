@@ -1,0 +1,17 @@
+// error: E0277
+// A queue stays on the thread of its frame.
+
+use framealloc_core::SmartAlloc;
+
+/// `Send`, in an error of one line.
+trait Sendable {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send> Sendable for T {}
+
+fn send(_: impl Sendable) {}
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    send(alloc.frame_deque::<u8>());
+}

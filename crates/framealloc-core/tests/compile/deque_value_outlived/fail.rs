@@ -1,0 +1,20 @@
+// error: E0597
+// A queue drops its elements, which may look at what they borrow.
+
+use framealloc_core::SmartAlloc;
+
+struct Farewell<'a>(&'a str);
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        assert_eq!(self.0, "name");
+    }
+}
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let (mut _boxed, name);
+    name = String::from("name");
+    _boxed = alloc.frame_deque();
+    _boxed.push_back(Farewell(&name));
+}

@@ -1,0 +1,11 @@
+// error: E0502
+// No formatted string in a frame outlives it.
+
+use framealloc_core::{SmartAlloc, frame_format};
+
+pub fn main() {
+    let mut alloc = SmartAlloc::default();
+    let label = frame_format!(alloc, "{}", 7).into_str();
+    alloc.end_frame();
+    assert_eq!(label, "7");
+}

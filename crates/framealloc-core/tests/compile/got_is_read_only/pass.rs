@@ -1,0 +1,11 @@
+// What a handle names is read, not written.
+
+use framealloc_core::SmartAlloc;
+use std::sync::Mutex;
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let score = alloc.get(alloc.publish((1, Mutex::new(1)))).unwrap();
+    *score.1.lock().unwrap() += 1;
+    assert!(score.0 == 1);
+}

@@ -1,0 +1,12 @@
+// error: E0624
+// A handle has no constructor.
+
+use framealloc_core::{FrameHandle, SmartAlloc};
+use std::ptr::NonNull;
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let value = NonNull::from(alloc.frame().alloc(7));
+    let handle: FrameHandle<i32> = FrameHandle::new(value, 1, 1);
+    assert!(alloc.get(handle).is_ok());
+}

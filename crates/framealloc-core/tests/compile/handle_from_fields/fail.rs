@@ -1,0 +1,11 @@
+// error: E0451
+// A handle is made by publishing only, not of its parts.
+
+use framealloc_core::{FrameHandle, SmartAlloc};
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let published: FrameHandle<u32> = alloc.publish(7);
+    let handle = FrameHandle { frame: published.frame() + 1, ..published };
+    assert!(alloc.get(handle).is_ok());
+}

@@ -1,0 +1,11 @@
+// error: E0502
+// A leaked box leaks for the frame, and no longer.
+
+use framealloc_core::{FrameBox, SmartAlloc};
+
+pub fn main() {
+    let mut alloc = SmartAlloc::default();
+    let hits = FrameBox::leak(alloc.frame_box(1));
+    alloc.end_frame();
+    *hits += 1;
+}

@@ -1,0 +1,14 @@
+// error: E0502
+// While a nested scope is open, the outer one allocates nothing.
+
+use framealloc_core::Arena;
+
+pub fn main() {
+    let mut arena = Arena::new();
+    arena.scope(|outer| {
+        outer.scope(|inner| {
+            outer.alloc(1);
+            inner.alloc(2);
+        });
+    });
+}

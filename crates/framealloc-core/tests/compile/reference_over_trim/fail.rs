@@ -1,0 +1,11 @@
+// error: E0502
+// Trimming needs the allocator alone.
+
+use framealloc_core::SmartAlloc;
+
+pub fn main() {
+    let mut alloc = SmartAlloc::default();
+    let hits = alloc.frame().alloc(1);
+    alloc.trim();
+    *hits += 1;
+}

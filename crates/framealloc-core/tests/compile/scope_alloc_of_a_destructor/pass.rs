@@ -1,0 +1,10 @@
+// A reference to what has a destructor would never run it: `Scope::alloc`.
+
+use framealloc_core::Arena;
+
+pub fn main() {
+    let mut arena = Arena::new();
+    arena.scope(|scope| {
+        scope.alloc_box(String::from("crate"));
+    });
+}

@@ -1,0 +1,9 @@
+// What a scope allocates is not returned from it.
+
+use framealloc_core::Arena;
+
+pub fn main() {
+    let mut arena = Arena::new();
+    let kept = arena.scope(|scope| scope.alloc_box(1).to_string());
+    assert_eq!(kept.to_string(), "1");
+}

@@ -1,0 +1,9 @@
+// A vector in a scope is not returned from it.
+
+use framealloc_core::Arena;
+
+pub fn main() {
+    let mut arena = Arena::new();
+    let kept = arena.scope(|scope| scope.collect([1, 2, 3]).to_vec());
+    assert_eq!(kept.len(), 3);
+}

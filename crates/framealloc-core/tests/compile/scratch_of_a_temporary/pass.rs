@@ -1,0 +1,9 @@
+// No reference outlives a scratch arena that was never named.
+
+use framealloc_core::SmartAlloc;
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let cost = alloc.frame().alloc(1);
+    *cost += 1;
+}

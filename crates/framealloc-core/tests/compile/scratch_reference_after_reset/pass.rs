@@ -1,0 +1,11 @@
+// No reference into a scratch arena outlives its reset.
+
+use framealloc_core::SmartAlloc;
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let mut scratch = alloc.scratch();
+    let cost = scratch.alloc(1);
+    *cost += 1;
+    scratch.reset();
+}

@@ -1,0 +1,11 @@
+// No scope opens in a scratch arena while a collection in it is alive.
+
+use framealloc_core::SmartAlloc;
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    let mut scratch = alloc.scratch();
+    let costs = scratch.deque::<u8>();
+    drop(costs);
+    scratch.scope(|scope| *scope.alloc(1));
+}

@@ -1,0 +1,16 @@
+// A scratch arena stays on the thread that leased it.
+
+use framealloc_core::SmartAlloc;
+
+/// `Send`, in an error of one line.
+trait Sendable {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send> Sendable for T {}
+
+fn send(_: impl Sendable) {}
+
+pub fn main() {
+    let alloc = SmartAlloc::default();
+    send(alloc.scratch().alloc_box(1));
+}

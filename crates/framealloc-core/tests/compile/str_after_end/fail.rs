@@ -1,0 +1,11 @@
+// error: E0502
+// No string slice in a frame outlives it.
+
+use framealloc_core::SmartAlloc;
+
+pub fn main() {
+    let mut alloc = SmartAlloc::default();
+    let name = alloc.frame().alloc_str("crate");
+    alloc.end_frame();
+    name.make_ascii_uppercase();
+}

@@ -1,0 +1,8 @@
+// A reference to what has a destructor would never run it: `try_alloc`.
+
+use framealloc_core::Arena;
+
+pub fn main() {
+    let arena = Arena::new();
+    arena.try_alloc_box(vec![1]).unwrap();
+}
