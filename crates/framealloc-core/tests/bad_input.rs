@@ -73,7 +73,7 @@ const TRIES: &[(&str, Try)] = &[
     ("slice_fill_with", |f, n| f.try_alloc_slice_fill_with(n, |i| i as u64).map(drop)),
     ("slice_aligned_with", |f, n| f.try_alloc_slice_aligned_with(n, 256, |i| i as u64).map(drop)),
     ("slice_fill_iter", |f, n| f.try_alloc_slice_fill_iter((0..).take(n).map(|i: u64| i)).map(drop)),
-    ("box_slice_with", |f, n| f.try_alloc_box_slice_with(n, |i| Box::new(i)).map(drop)),
+    ("box_slice_with", |f, n| f.try_alloc_box_slice_with(n, Box::new).map(drop)),
     ("box_slice_from_iter", |f, n| f.try_alloc_box_slice_from_iter((0..).take(n).map(|i: u64| Box::new(i))).map(drop)),
     ("slice", |f, n| f.try_slice::<u64>(n).map(drop)),
     ("vec_with_capacity", |f, n| f.try_vec_with_capacity::<u64>(n).map(drop)),
@@ -337,14 +337,14 @@ fn collections_that_grow_unwind_with_a_text_and_keep_what_they_have() {
         };
 
         let mut vec = f.vec();
-        refused(panic_text(|| (0..).for_each(|i: u64| vec.push(i))));
+        refused(panic_text(|| (0..u64::MAX).for_each(|i: u64| vec.push(i))));
         assert!(vec.len() > 10 && vec.iter().enumerate().all(|(i, &x)| x == i as u64));
         assert!(vec.try_reserve(1 << 20).is_err() && vec.try_push(0).is_err());
         assert!(vec.try_extend(0..100_000).is_err() && vec.try_extend_from_slice(&[0; 4000]).is_err());
         drop(vec);
 
         let mut string = f.string();
-        refused(panic_text(|| (0..).for_each(|i: u64| string.push_str(&i.to_string()))));
+        refused(panic_text(|| (0..u64::MAX).for_each(|i: u64| string.push_str(&i.to_string()))));
         assert!(string.starts_with("012345678910"));
         assert!(string.try_push_str(&"x".repeat(20_000)).is_err());
         refused(panic_text(|| std::fmt::Write::write_str(&mut string, &"x".repeat(20_000))));
@@ -352,20 +352,20 @@ fn collections_that_grow_unwind_with_a_text_and_keep_what_they_have() {
         refused(panic_text(|| frame_format!(alloc, "{:>30000}", 1)));
 
         let mut map = f.map();
-        refused(panic_text(|| (0..).for_each(|i: u64| assert!(map.insert(i, !i).is_none()))));
+        refused(panic_text(|| (0..u64::MAX).for_each(|i: u64| assert!(map.insert(i, !i).is_none()))));
         assert!(map.len() > 10 && map.iter().all(|(&key, &value)| value == !key));
         assert!((0..map.len() as u64).all(|key| map.contains_key(&key)));
         assert!(map.try_reserve(100_000).is_err());
         drop(map);
 
         let mut set = f.set();
-        refused(panic_text(|| (0..).for_each(|i: u64| assert!(set.insert(i)))));
+        refused(panic_text(|| (0..u64::MAX).for_each(|i: u64| assert!(set.insert(i)))));
         assert!(set.len() > 10 && set.try_reserve(100_000).is_err());
         drop(set);
 
         let mut deque = f.deque();
         refused(panic_text(|| {
-            (0..).for_each(|i: u64| if i % 2 == 0 { deque.push_back(i) } else { deque.push_front(i) })
+            (0..u64::MAX).for_each(|i: u64| if i.is_multiple_of(2) { deque.push_back(i) } else { deque.push_front(i) });
         }));
         assert!(deque.len() > 10 && deque.try_push_back(0).is_err() && deque.try_push_front(0).is_err());
         assert!(deque.iter().skip(1).zip(deque.iter()).all(|(next, at)| next % 2 == 0 || next < at));
@@ -373,12 +373,12 @@ fn collections_that_grow_unwind_with_a_text_and_keep_what_they_have() {
         drop(deque);
 
         let mut table = hashbrown::HashMap::with_hasher_in(hashbrown::DefaultHashBuilder::default(), f);
-        refused(panic_text(|| (0..).for_each(|i: u64| assert!(table.insert(i, i).is_none()))));
+        refused(panic_text(|| (0..u64::MAX).for_each(|i: u64| assert!(table.insert(i, i).is_none()))));
         assert!(table.len() > 10 && table.iter().all(|(key, value)| key == value));
         drop(table);
 
         let mut list = allocator_api2::vec::Vec::new_in(f);
-        refused(panic_text(|| (0..).for_each(|i: u64| list.push(i))));
+        refused(panic_text(|| (0..u64::MAX).for_each(|i: u64| list.push(i))));
         assert!(list.len() > 10 && list.iter().enumerate().all(|(i, &x)| x == i as u64));
         drop(list);
 
@@ -394,12 +394,12 @@ fn collections_that_grow_unwind_with_a_text_and_keep_what_they_have() {
 fn pooled_collections_that_grow_unwind_with_a_text() {
     let alloc = SmartAlloc::new(AllocConfig::default().with_backend(Box::new(FixedBackend::new(2 << 20))));
     let mut list = allocator_api2::vec::Vec::new_in(alloc.pool().clone());
-    let text = panic_text(|| (0..).for_each(|i: u64| list.push(i))).unwrap();
+    let text = panic_text(|| (0..u64::MAX).for_each(|i: u64| list.push(i))).unwrap();
     assert!(text.contains("bytes"), "{text}");
     assert!(list.len() > 100 && list.iter().enumerate().all(|(i, &x)| x == i as u64));
     drop(list);
     let mut table = hashbrown::HashMap::with_hasher_in(hashbrown::DefaultHashBuilder::default(), alloc.pool().clone());
-    assert!(panic_text(|| (0..).for_each(|i: u64| assert!(table.insert(i, i).is_none()))).is_some());
+    assert!(panic_text(|| (0..u64::MAX).for_each(|i: u64| assert!(table.insert(i, i).is_none()))).is_some());
     assert!(table.len() > 100 && table.iter().all(|(key, value)| key == value));
 }
 
