@@ -63,7 +63,7 @@ impl Model<'_> {
 
     /// After a step: looks now and then, since looking takes long; [`check`](Self::check) looks always.
     fn glance(&self) {
-        if self.seed % 8 == 0 {
+        if self.seed.is_multiple_of(8) {
             self.check();
         }
     }
