@@ -251,7 +251,7 @@ fn tag_bounds_every_kind_of_block() {
         assert!(f.try_columns::<(u64, u64)>(100).is_err());
         assert!(a.try_publish_slice_copy(&[0u64; 200]).is_err());
         let mut vec = f.vec();
-        let text = panic_text(|| (0..u64::MAX).for_each(|i: u64| vec.push(i))).unwrap();
+        let text = panic_text(|| (0..u64::MAX).for_each(|i| vec.push(i))).unwrap();
         assert!(text.contains("grant"), "{text}");
         assert!(vec.len() <= 125 && vec.iter().enumerate().all(|(i, &x)| x == i as u64));
         drop(vec);
