@@ -133,7 +133,8 @@ pub trait Governor: Send + Sync {
     }
 
     /// Asked when a tag scope's grant does not suffice for `needed` further bytes: how many bytes to add to the
-    /// grant. Less than `needed` is a refusal.
+    /// grant. Less than `needed` is a refusal, and adds nothing; so is an answer that the grant of an enclosing scope cuts
+    /// to less.
     fn extend_tag(&self, tag: Tag, needed: usize) -> Verdict {
         let _ = (tag, needed);
         Verdict::Deny

@@ -422,3 +422,19 @@ fn peak_is_the_most_of_all_frames() {
         assert_eq!(alloc.stats().last_frame, stats);
     }
 }
+
+#[test]
+fn prefaulted_memory_stays_for_a_late_spike() {
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_prefault(8 << 20));
+    for _ in 0..200 {
+        alloc.frame().alloc(1);
+        alloc.end_frame();
+    }
+    let before = alloc.stats().backend_allocations;
+    for _ in 0..7 {
+        assert_eq!(alloc.frame().alloc_uninit_slice::<u8>(900 << 10).len(), 900 << 10);
+    }
+    assert_eq!(alloc.stats().backend_allocations, before);
+    alloc.end_frame();
+    assert!(alloc.trim() >= 8 << 20);
+}

@@ -658,3 +658,23 @@ fn tag_scopes_of_a_frame_are_counted_in_that_frame() {
     alloc.end_frame();
     assert_eq!(scopes(&alloc), 0);
 }
+
+#[test]
+fn extension_that_does_not_suffice_adds_nothing() {
+    struct Stingy;
+    impl Governor for Stingy {
+        fn open_tag(&self, _: Tag) -> Verdict {
+            Verdict::AllowUpTo(0)
+        }
+        fn extend_tag(&self, _: Tag, _: usize) -> Verdict {
+            Verdict::AllowUpTo(10)
+        }
+    }
+    let alloc = SmartAlloc::new(AllocConfig::default().with_governor(Stingy));
+    alloc.with_tag("tag", |a| {
+        for _ in 0..50 {
+            assert!(a.frame().try_alloc([0u8; 100]).is_err());
+        }
+        assert!(a.frame().try_alloc(1u64).is_ok());
+    });
+}

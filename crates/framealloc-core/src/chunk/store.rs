@@ -24,6 +24,8 @@ pub(crate) struct ChunkStore {
     /// Bytes of all chunks that exist, and of those on the shelf.
     committed: AtomicUsize,
     stored: AtomicUsize,
+    /// Bytes that were prefaulted: chunks are not given back below that unless `trim` is called.
+    floor: AtomicUsize,
     /// Whether the shelf holds hauls that have come back.
     has_returned: AtomicBool,
 }
@@ -47,6 +49,7 @@ impl ChunkStore {
             frame: AtomicU64::new(1),
             committed: AtomicUsize::new(0),
             stored: AtomicUsize::new(0),
+            floor: AtomicUsize::new(0),
             has_returned: AtomicBool::new(false),
         }
     }
@@ -136,7 +139,10 @@ impl ChunkStore {
             let bytes: usize = surplus.iter().map(|chunk| chunk.bytes()).sum();
             self.stored.fetch_add(bytes, Ordering::Relaxed);
             shelf.free.append(surplus.take());
-            let surplus = shelf.free.back().filter(|chunk| self.trim.is_surplus(chunk.header().last_used.get(), frame));
+            let surplus = shelf.free.back().filter(|chunk| {
+                self.trim.is_surplus(chunk.header().last_used.get(), frame)
+                    && self.committed() - chunk.bytes() >= self.floor.load(Ordering::Relaxed)
+            });
             if let Some(chunk) = surplus {
                 shelf.free.remove(chunk);
                 self.stored.fetch_sub(chunk.bytes(), Ordering::Relaxed);
@@ -205,6 +211,7 @@ impl ChunkStore {
         let bytes = list.iter().map(|chunk| chunk.bytes()).sum();
         self.shelf.lock().free.append(list);
         self.stored.fetch_add(bytes, Ordering::Relaxed);
+        self.floor.store(bytes, Ordering::Relaxed);
         result
     }
 }

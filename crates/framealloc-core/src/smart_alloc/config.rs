@@ -92,7 +92,8 @@ impl AllocConfig {
         self
     }
 
-    /// Takes this many bytes of chunks at once and touches every page, so that no frame has to.
+    /// Takes this many bytes of chunks at once and touches every page, so that no frame has to. Surplus is not given back
+    /// below this many, unless `trim` is called.
     #[must_use]
     pub const fn with_prefault(mut self, bytes: usize) -> Self {
         self.prefault = bytes;

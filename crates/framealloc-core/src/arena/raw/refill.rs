@@ -103,8 +103,10 @@ impl RawArena {
                 Verdict::AllowUpTo(bytes) => bytes,
                 Verdict::Deny => 0,
             };
-            self.set_grant(self.grant.get().saturating_add(added).min(open.outer_grant));
-            if needed <= self.remaining() {
+            let extended = self.grant.get().saturating_add(added).min(open.outer_grant);
+            // An answer that does not suffice is a refusal, and adds nothing.
+            if needed <= extended.saturating_sub(self.position()) {
+                self.set_grant(extended);
                 return Ok(());
             }
         }
