@@ -129,7 +129,11 @@ impl fmt::Display for AllocError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             AllocErrorKind::CapacityOverflow { count, size } => {
-                write!(f, "{count} elements of {size} bytes are more than the {} bytes a block may have", isize::MAX)
+                let most = isize::MAX - 8192;
+                write!(
+                    f,
+                    "{count} elements of {size} bytes, with their alignment, are more than the {most} bytes of a block"
+                )
             }
             AllocErrorKind::OutOfMemory { size, align } => {
                 write!(f, "the backend has no memory for {size} bytes aligned to {align}")

@@ -6,7 +6,8 @@
 pub struct FrameStats {
     /// Number of the frame that ended, from 1.
     pub frame: u64,
-    /// Bytes handed out, padding to the alignment included, by all threads.
+    /// The most bytes handed out at a time, padding to the alignment included, by each thread, summed. What was freed and
+    /// used again within the frame counts once.
     pub bytes_allocated: usize,
     /// Allocations made, by all threads: each bump of a cursor counts one. 0 unless the feature `count` is on, since
     /// counting costs what little an allocation costs.
@@ -33,8 +34,10 @@ pub struct FrameStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadStats {
-    /// Bytes handed out to this thread.
+    /// Bytes handed out to this thread and not given back.
     pub bytes_allocated: usize,
+    /// The most that `bytes_allocated` has been.
+    pub peak: usize,
     /// Allocations made; 0 unless the feature `count` is on.
     pub allocation_count: usize,
     /// Bytes lost at the ends of chunks.

@@ -437,4 +437,58 @@ fn prefaulted_memory_stays_for_a_late_spike() {
     assert_eq!(alloc.stats().backend_allocations, before);
     alloc.end_frame();
     assert!(alloc.trim() >= 8 << 20);
+    // Asked for by name, the floor is gone as well.
+    (0..7).for_each(|_| assert_eq!(alloc.frame().alloc_uninit_slice::<u8>(900 << 10).len(), 900 << 10));
+    for _ in 0..200 {
+        alloc.end_frame();
+    }
+    assert!(alloc.stats().committed < 2 << 20);
+}
+
+#[test]
+fn handles_of_different_slices_differ() {
+    let alloc = SmartAlloc::default();
+    alloc.frame().alloc(1u64);
+    let empty = alloc.publish_slice_copy::<u32>(&[]);
+    let three = alloc.publish_slice_copy(&[1u32, 2, 3]);
+    assert_ne!(empty, three);
+    assert_eq!(three, three.clone());
+}
+
+#[test]
+fn bytes_count_what_was_freed_within_the_frame() {
+    let mut alloc = SmartAlloc::default();
+    alloc.with_tag("vec", |a| {
+        let mut vec = a.frame_vec::<u8>();
+        vec.resize(50 << 20, 1);
+    });
+    alloc.with_tag("after", |a| a.frame().alloc(1u64));
+    let stats = alloc.end_frame();
+    assert!(stats.bytes_allocated >= 50 << 20 && stats.peak == stats.bytes_allocated, "{stats:?}");
+    let bytes = |tag: &str| alloc.tags().iter().find(|row| row.tag.name() == tag).unwrap().bytes;
+    assert!(bytes("vec") >= 50 << 20);
+    assert_eq!(bytes("after"), 8);
+    alloc.frame().alloc(1u64);
+    assert_eq!(alloc.end_frame().bytes_allocated, 8);
+}
+
+#[test]
+fn sealing_by_hand_ages_the_frames_in_flight() {
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(2));
+    let ledger = std::sync::Arc::new(());
+    let handle = alloc.publish(ledger.clone());
+    alloc.end_frame();
+    assert!(alloc.get(handle).is_ok());
+    drop(alloc.seal_frame());
+    assert!(alloc.get(handle).is_err());
+    assert_eq!(std::sync::Arc::strong_count(&ledger), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn numa_node_and_backend_go_together() {
+    let config = AllocConfig::default().with_numa_node(0).with_backend(Box::new(FixedBackend::new(1 << 20)));
+    let mut alloc = SmartAlloc::new(config);
+    assert_eq!(*alloc.frame().alloc(7), 7);
+    assert_eq!(alloc.end_frame().threads, 1);
 }

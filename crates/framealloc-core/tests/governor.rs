@@ -115,7 +115,7 @@ impl Governor for Clerk {
     }
 
     fn end_frame(&self, stats: &FrameStats, threads: &[ThreadStats]) {
-        let sum: usize = threads.iter().map(|share| share.bytes_allocated).sum();
+        let sum: usize = threads.iter().map(|share| share.peak).sum();
         assert_eq!((sum, threads.len()), (stats.bytes_allocated, stats.threads));
         self.frames.lock().unwrap().push((*stats, threads.len()));
         self.call(Call::EndFrame);

@@ -25,9 +25,9 @@ pub mod prelude {
         SmartAlloc, StaleHandle,
     };
     pub use framealloc_core::{
-        AllocError, AllocationResult, AllocatorBackend, Arena, FixedBackend, Frame, FrameBox, FrameDeque, FrameMap,
-        FrameSet, FrameString, FrameVec, Governor, InitError, Scope, SystemBackend, Tag, TrimPolicy, Verdict,
-        frame_format, frame_vec, unsize,
+        AllocError, AllocErrorKind, AllocationResult, AllocatorBackend, Arena, FixedBackend, Frame, FrameBox,
+        FrameDeque, FrameMap, FrameSet, FrameString, FrameVec, Governor, InitError, OnceFn, Request, Scope,
+        SystemBackend, Tag, TrimPolicy, Verdict, frame_format, frame_vec, unsize,
     };
     #[cfg(all(feature = "std", target_os = "linux"))]
     pub use framealloc_core::{HugePages, MmapBackend, NumaBackend, NumaRouter};

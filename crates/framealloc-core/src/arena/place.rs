@@ -43,7 +43,7 @@ impl<'a, const M: usize> Reserved<'a, M> {
 impl<const M: usize> Drop for Reserved<'_, M> {
     fn drop(&mut self) {
         // SAFETY: the block was reserved from this arena with this layout, and its user failed before anyone saw it.
-        unsafe { self.arena.free::<M>(self.block, self.layout) };
+        unsafe { self.arena.unreserve::<M>(self.block, self.layout) };
     }
 }
 

@@ -60,7 +60,9 @@ pub(crate) struct RawArena {
     chunks: Cell<usize>,
     large: Cell<usize>,
     waste: Cell<usize>,
-    /// Refused requests, and the highest position, since the last reset.
+    /// The highest position since the last reset, as far as the cursor has come down since.
+    high: Cell<usize>,
+    /// Refused requests since the last reset.
     refused: Cell<usize>,
     /// Whether a refusal inside a collection is to be returned instead of raised, for the request under way.
     quiet: Cell<bool>,
@@ -158,6 +160,7 @@ impl RawArena {
             chunks: Cell::new(0),
             large: Cell::new(0),
             waste: Cell::new(0),
+            high: Cell::new(0),
             refused: Cell::new(0),
             quiet: Cell::new(false),
             last_error: Cell::new(None),
@@ -290,6 +293,7 @@ impl RawArena {
             return Ok(moved);
         }
         if self.is_last::<M>(block, old.size()) {
+            self.note_high();
             self.cursor.set(at(self.cursor.get(), bump::round_up(address + new.size(), M)));
         }
         annotate::free(block.as_ptr().wrapping_add(new.size()), old.size() - new.size());
@@ -305,15 +309,30 @@ impl RawArena {
     pub(crate) unsafe fn free<const M: usize>(&self, block: NonNull<u8>, layout: Layout) {
         annotate::free(block.as_ptr(), layout.size());
         if self.is_last::<M>(block, layout.size()) {
+            self.note_high();
             self.cursor.set(at(self.cursor.get(), block.addr().get()));
         } else if layout.size() > self.growth.max / 2 {
             self.free_dedicated(block, layout);
         }
     }
 
+    /// Frees a block that was reserved for something that failed: it does not count towards the peak.
+    ///
+    /// # Safety
+    ///
+    /// As for [`free`](Self::free).
+    #[inline]
+    pub(crate) unsafe fn unreserve<const M: usize>(&self, block: NonNull<u8>, layout: Layout) {
+        let high = self.high.get();
+        // SAFETY: handed on.
+        unsafe { self.free::<M>(block, layout) };
+        self.high.set(high);
+    }
+
     #[cold]
     fn free_dedicated(&self, block: NonNull<u8>, layout: Layout) {
         let Some(chunk) = self.dedicated_chunk(block, layout) else { return };
+        self.note_high();
         let mut used = self.used_large.get();
         used.remove(chunk);
         self.used_large.set(used);

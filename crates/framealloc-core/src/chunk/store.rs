@@ -182,6 +182,7 @@ impl ChunkStore {
                 shelf.break_up_one();
             }
             self.stored.store(0, Ordering::Relaxed);
+            self.floor.store(0, Ordering::Relaxed);
             shelf.free.take()
         };
         self.release_all(free)

@@ -151,6 +151,15 @@ impl<'f, T> FrameDeque<'f, T> {
         }
     }
 
+    /// Appends what an iterator yields at the back.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused: the queue keeps what was appended before, and the element at hand is dropped.
+    pub fn try_extend(&mut self, iter: impl IntoIterator<Item = T>) -> Result<(), AllocError> {
+        iter.into_iter().try_for_each(|value| self.try_push_back(value).map_err(|(error, _)| error))
+    }
+
     /// Takes the front element.
     pub fn pop_front(&mut self) -> Option<T> {
         if self.len == 0 {

@@ -72,10 +72,11 @@ impl<T: ?Sized> Clone for FrameHandle<T> {
 
 impl<T: ?Sized> Copy for FrameHandle<T> {}
 
+/// Handles are equal if they name the same place of the same frame; zero-sized values may share one.
 impl<T: ?Sized> PartialEq for FrameHandle<T> {
     fn eq(&self, other: &Self) -> bool {
         (self.instance, self.frame) == (other.instance, other.frame)
-            && ptr::addr_eq(self.value.as_ptr(), other.value.as_ptr())
+            && ptr::eq(self.value.as_ptr(), other.value.as_ptr())
     }
 }
 
@@ -127,7 +128,7 @@ impl fmt::Display for StaleHandle {
         } else {
             write!(
                 f,
-                "the handle is of frame {handle_frame}, and only frames kept from {oldest} to {newest} can be read here"
+                "the handle is of frame {handle_frame}, which is not among those kept here, from {oldest} to {newest}"
             )
         }
     }

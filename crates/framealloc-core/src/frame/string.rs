@@ -43,6 +43,50 @@ impl<'f> FrameString<'f> {
         Self { bytes: FrameVec::with_capacity_in(capacity, frame) }
     }
 
+    /// An empty string with room for `capacity` bytes.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused, or more than `isize::MAX` bytes are asked for.
+    pub fn try_with_capacity_in(capacity: usize, frame: Frame<'f>) -> Result<Self, AllocError> {
+        Ok(Self { bytes: FrameVec::try_with_capacity_in(capacity, frame)? })
+    }
+
+    /// A formatted string.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused.
+    ///
+    /// # Panics
+    ///
+    /// If a `Display` returns an error of its own.
+    ///
+    /// ```
+    /// use framealloc_core::{FrameString, SmartAlloc};
+    /// let alloc = SmartAlloc::default();
+    /// assert_eq!(FrameString::try_format(alloc.frame(), format_args!("{}", 7))?, "7");
+    /// # Ok::<(), framealloc_core::AllocError>(())
+    /// ```
+    pub fn try_format(frame: Frame<'f>, arguments: fmt::Arguments<'_>) -> Result<Self, AllocError> {
+        struct Quiet<'a, 'f>(&'a mut FrameString<'f>, Option<AllocError>);
+        impl fmt::Write for Quiet<'_, '_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0.try_push_str(text).map_err(|error| {
+                    self.1 = Some(error);
+                    fmt::Error
+                })
+            }
+        }
+        let mut string = Self::new_in(frame);
+        let mut quiet = Quiet(&mut string, None);
+        match (fmt::Write::write_fmt(&mut quiet, arguments), quiet.1) {
+            (Ok(()), _) => Ok(string),
+            (Err(_), Some(error)) => Err(error),
+            (Err(_), None) => panic!("a formatting trait implementation returned an error"),
+        }
+    }
+
     /// A formatted string: what [`frame_format!`](crate::frame_format) calls.
     ///
     /// # Panics
@@ -103,6 +147,15 @@ impl<'f> FrameString<'f> {
     #[track_caller]
     pub fn push(&mut self, character: char) {
         self.push_str(character.encode_utf8(&mut [0; 4]));
+    }
+
+    /// Appends a character.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused; the string is unchanged.
+    pub fn try_push(&mut self, character: char) -> Result<(), AllocError> {
+        self.try_push_str(character.encode_utf8(&mut [0; 4]))
     }
 
     /// Takes the last character off.

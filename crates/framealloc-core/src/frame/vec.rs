@@ -324,4 +324,15 @@ impl<'f, T> FrameVec<'f, T> {
         vec.extend(values);
         vec
     }
+
+    /// A vector of an array's values.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused; the values are dropped.
+    pub fn try_from_array_in<const N: usize>(values: [T; N], frame: Frame<'f>) -> Result<Self, AllocError> {
+        let mut vec = Self::try_with_capacity_in(N, frame)?;
+        vec.extend(values);
+        Ok(vec)
+    }
 }

@@ -7,7 +7,7 @@ use crate::backend::ask;
 use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
 use crate::error::{AllocError, AllocErrorKind};
-use crate::frame::{Seal, SealedFrame};
+use crate::frame::{Panic, Seal, SealedFrame};
 use crate::stats::FrameStats;
 use crate::sync::Ordering;
 
@@ -50,20 +50,15 @@ impl SmartAlloc {
         let core = self.core.begin_boundary()?;
         let mut boundary = core.collect();
         let mut panicked = None;
-        let state = core.exclusive_mut();
-        let reclaimed = if state.in_flight == 1 {
-            boundary.seal
+        if core.exclusive().in_flight == 1 {
+            // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing else
+            // of it is borrowed, since `self` is borrowed exclusively and no lease is out.
+            boundary.stats.destructors = unsafe { core.reclaim(boundary.seal, &mut panicked) };
         } else {
             let sealed = SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats);
-            state.ring.push_back(sealed);
-            let is_over = state.ring.len() >= state.in_flight;
-            if is_over { state.ring.pop_front().map_or(Seal::EMPTY, SealedFrame::into_seal) } else { Seal::EMPTY }
-        };
-        // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing else
-        // of it is borrowed, since `self` is borrowed exclusively and no lease is out.
-        boundary.stats.destructors = unsafe { reclaimed.run_destructors(&mut panicked) };
-        // SAFETY: the hauls came from this core's slots, and nobody uses their memory after the destructors.
-        unsafe { attach(reclaimed.hauls()) };
+            core.exclusive_mut().ring.push_back(sealed);
+            boundary.stats.destructors = core.reclaim_expired(&mut panicked);
+        }
         core.finish(&mut boundary);
         if let Some(payload) = panicked {
             std::panic::resume_unwind(payload);
@@ -93,7 +88,12 @@ impl SmartAlloc {
         let mut boundary = core.collect();
         // Sealed before the governor is told: should it panic, the frame is reclaimed.
         let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats);
+        let mut panicked = None;
+        boundary.stats.destructors = core.reclaim_expired(&mut panicked);
         core.finish(&mut boundary);
+        if let Some(payload) = panicked {
+            std::panic::resume_unwind(payload);
+        }
         sealed.set_stats(boundary.stats);
         Ok(sealed)
     }
@@ -153,7 +153,7 @@ impl ExclusiveCore<'_> {
             self.slots.boundary(|slot| {
                 if !slot.arena.is_untouched() {
                     let share = slot.arena.stats();
-                    stats.bytes_allocated += share.bytes_allocated;
+                    stats.bytes_allocated += share.peak;
                     stats.allocation_count += share.allocation_count;
                     stats.waste += share.waste;
                     stats.chunks += share.chunks;
@@ -173,6 +173,32 @@ impl ExclusiveCore<'_> {
         }
         stats.peak = stats.bytes_allocated.max(state.last.peak);
         Boundary { seal, stats, surplus }
+    }
+
+    /// Runs a frame's destructors and gives its chunks back to the arenas they came from; how many destructors.
+    ///
+    /// # Safety
+    ///
+    /// The frame's handles are no longer honoured, and nobody uses its memory.
+    unsafe fn reclaim(&self, seal: Seal, panicked: &mut Option<Panic>) -> usize {
+        // SAFETY: by this function's contract, and the caller passes each seal once.
+        let destructors = unsafe { seal.run_destructors(panicked) };
+        // SAFETY: the hauls came from this core's slots, and nobody uses their memory after the destructors.
+        unsafe { attach(seal.hauls()) };
+        destructors
+    }
+
+    /// Reclaims the frames that have been in flight for long enough.
+    fn reclaim_expired(&self, panicked: &mut Option<Panic>) -> usize {
+        let mut destructors = 0;
+        loop {
+            let state = self.exclusive_mut();
+            let (now, in_flight) = (state.frame, state.in_flight as u64);
+            let Some(expired) = state.ring.pop_front_if(|oldest| oldest.frame() + in_flight <= now) else { break };
+            // SAFETY: taken off the ring, so that no handle to it is honoured any more; nothing else of it is borrowed.
+            destructors += unsafe { self.reclaim(expired.into_seal(), panicked) };
+        }
+        destructors
     }
 
     /// Hands chunks that came back to the arenas they came from.
@@ -226,8 +252,9 @@ impl Drop for Core {
                 }
             });
         }
-        // Dropped in this order; if a destructor panics, the rest is still dropped while the panic goes on.
-        let _ring = ring;
+        // The older frames first: locals are dropped in the reverse order. If a destructor panics, the rest is still dropped
+        // while the panic goes on.
         let _current = SealedFrame::new(seal, self.store.clone(), self.id, FrameStats::default());
+        let _ring = ring;
     }
 }

@@ -62,7 +62,8 @@ impl AllocConfig {
         self
     }
 
-    /// Takes memory on this NUMA node. Linux only; elsewhere every node is an error.
+    /// Takes memory on this NUMA node; what cannot be mapped is asked of the backends that were set. Linux only; elsewhere every
+    /// node is an error.
     #[must_use]
     pub const fn with_numa_node(mut self, node: u32) -> Self {
         self.numa_node = Some(node);
@@ -123,7 +124,11 @@ impl AllocConfig {
         }
         if let Some(node) = self.numa_node {
             #[cfg(target_os = "linux")]
-            self.backends.insert(0, Box::new(crate::backend::NumaBackend::new(node)?));
+            {
+                // What the node has no memory for is asked of the other backends.
+                let mappings = crate::backend::MmapBackend::new().with_fallback();
+                self.backends.insert(0, Box::new(crate::backend::NumaBackend::new(node)?.with_mappings(mappings)));
+            }
             #[cfg(not(target_os = "linux"))]
             return refuse("the NUMA node", node as usize, "unset on this operating system");
         }

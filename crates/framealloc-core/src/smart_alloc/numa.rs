@@ -67,4 +67,16 @@ impl NumaRouter {
     pub fn end_frame(&mut self) -> Vec<FrameStats> {
         self.allocators.iter_mut().map(|(_, alloc)| alloc.end_frame()).collect()
     }
+
+    /// Ends the frame on every node; what each used, in the order of [`nodes`](Self::nodes).
+    ///
+    /// # Errors
+    ///
+    /// If a lease is out on any node: then no node's frame has ended.
+    pub fn try_end_frame(&mut self) -> Result<Vec<FrameStats>, AllocError> {
+        if let Some(leases) = self.allocators.iter().map(|(_, alloc)| alloc.stats().leases).find(|&leases| leases > 0) {
+            return Err(AllocError::new(crate::error::AllocErrorKind::Leased { leases }));
+        }
+        self.allocators.iter_mut().map(|(_, alloc)| alloc.try_end_frame()).collect()
+    }
 }

@@ -15,7 +15,7 @@ use crate::governor::{Tag, Verdict};
 pub struct TagStats {
     /// The tag.
     pub tag: Tag,
-    /// Bytes handed out in its scopes, including scopes of other tags inside.
+    /// The most bytes handed out at a time in each of its scopes, summed, including scopes of other tags inside.
     pub bytes: usize,
     /// Bytes handed out in its scopes, without those of scopes inside.
     pub own_bytes: usize,
@@ -114,6 +114,7 @@ impl SmartAlloc {
             tag,
             position,
             count: arena.count(),
+            outer_peak: arena.replace_peak(position),
             outer_grant,
             outer_nested: slot.tags.nested.replace(0),
             outer: arena.replace_tag(Some(open)),
@@ -140,6 +141,7 @@ struct Close<'f> {
     tag: Tag,
     position: usize,
     count: usize,
+    outer_peak: usize,
     outer_grant: usize,
     outer_nested: usize,
     outer: Option<OpenTag>,
@@ -149,8 +151,10 @@ impl Drop for Close<'_> {
     fn drop(&mut self) {
         let slot = self.alloc.slot();
         let arena = &slot.arena;
-        // Blocks of before may have been freed inside.
-        let bytes = arena.position().saturating_sub(self.position);
+        // The most of it, also if it was freed inside.
+        let peak = arena.replace_peak(0).max(self.position);
+        arena.replace_peak(peak.max(self.outer_peak));
+        let bytes = peak - self.position;
         let own_bytes = bytes.saturating_sub(slot.tags.nested.get());
         let allocation_count = arena.count().saturating_sub(self.count);
         slot.tags.add(&TagStats { tag: self.tag, bytes, own_bytes, allocation_count, scopes: 1 });

@@ -211,6 +211,26 @@ impl RawArena {
         self.base.get() + self.filled()
     }
 
+    /// Called before the position falls.
+    #[inline]
+    pub(super) fn note_high(&self) {
+        self.high.set(self.peak());
+    }
+
+    /// The highest position since the last reset, or since [`replace_peak`](Self::replace_peak).
+    #[inline]
+    pub(crate) fn peak(&self) -> usize {
+        self.high.get().max(self.position())
+    }
+
+    /// Starts a new measurement of the peak from this value; what it was.
+    #[cfg(feature = "std")]
+    pub(crate) fn replace_peak(&self, peak: usize) -> usize {
+        let before = self.peak();
+        self.high.set(peak);
+        before
+    }
+
     /// Bytes handed out of the current chunk.
     pub(super) fn filled(&self) -> usize {
         self.cursor.get().addr().get() - self.start.get().addr().get()

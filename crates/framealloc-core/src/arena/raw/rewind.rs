@@ -28,6 +28,7 @@ impl RawArena {
     ///
     /// Nothing that was handed out since is used afterwards, and the arena was not reset since.
     pub(crate) unsafe fn rewind(&self, to: Checkpoint) {
+        self.note_high();
         let (mut used, mut spare) = (self.used.get(), self.spare.get());
         while used.back() != to.chunk {
             let Some(chunk) = used.pop_back() else { break };
@@ -50,7 +51,6 @@ impl RawArena {
         self.waste.set(to.waste);
         match to.chunk {
             Some(chunk) => {
-                // A block freed inside may have left the cursor below the checkpoint: then it stays there.
                 annotate::free(to.cursor.as_ptr(), chunk.end() - to.cursor.addr().get());
                 self.enter(chunk, to.cursor);
             }
@@ -86,6 +86,7 @@ impl RawArena {
     fn start_over(&self) {
         self.leave();
         self.base.set(0);
+        self.high.set(0);
         #[cfg(feature = "count")]
         self.count.set(0);
         self.chunks.set(0);
@@ -106,6 +107,7 @@ impl RawArena {
     pub(crate) fn stats(&self) -> ThreadStats {
         ThreadStats {
             bytes_allocated: self.position(),
+            peak: self.peak(),
             allocation_count: self.count(),
             waste: self.waste.get(),
             chunks: self.chunks.get(),
