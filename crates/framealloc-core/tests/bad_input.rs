@@ -305,6 +305,18 @@ fn overlapping_memory_is_refused_in_debug_builds() {
     assert!(kept.iter().all(|&byte| byte == 7));
 }
 
+#[cfg(debug_assertions)]
+#[test]
+fn overlapping_memory_is_refused_to_a_lone_arena_in_debug_builds() {
+    let backend = Scripted::new();
+    let arena = Arena::with_backend(backend.boxed());
+    let kept = arena.alloc_slice_fill(60_000, 7u8);
+    backend.at(backend.calls(), Answer::Overlapping);
+    let text = arena.try_alloc_slice_fill(60_000, 1u8).unwrap_err().to_string();
+    assert!(text.contains("overlap"), "{text}");
+    assert!(kept.iter().all(|&byte| byte == 7));
+}
+
 #[test]
 fn chain_falls_back_and_every_block_goes_home() {
     let (first, second) = (Scripted::new(), Scripted::new());

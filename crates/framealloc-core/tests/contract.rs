@@ -228,7 +228,7 @@ fn leases_guard_the_boundary() {
 }
 
 #[test]
-fn everything_infallible_has_a_twin() {
+fn twins_return_what_their_methods_do() {
     fn ok<T>(result: Result<T, AllocError>) -> T {
         result.unwrap()
     }

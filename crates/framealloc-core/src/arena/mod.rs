@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError as NoMemory, Allocator};
 
-use crate::backend::AllocatorBackend;
+use crate::backend::{AllocatorBackend, Live};
 use crate::chunk::{Growth, TrimPolicy};
 use crate::error::AllocError;
 use crate::stats::ThreadStats;
@@ -59,7 +59,7 @@ impl Arena {
     /// program's allocator.
     #[must_use]
     pub fn with_backend(backend: Box<dyn AllocatorBackend>) -> Self {
-        Self::build(Supply::Own(RefCell::new(backend)), Growth::DEFAULT)
+        Self::build(Supply::Own(RefCell::new((backend, Live::new()))), Growth::DEFAULT)
     }
 
     /// An empty arena whose chunks have `min` bytes, then twice that, up to `max`.

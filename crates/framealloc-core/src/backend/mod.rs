@@ -143,3 +143,40 @@ pub(crate) fn check(memory: NonNull<[u8]>, layout: Layout) -> Result<NonNull<u8>
     }
     Ok(ptr)
 }
+
+/// The blocks that are out, to find a backend that hands memory out twice. Empty, and always content, in release builds.
+#[derive(Default)]
+pub(crate) struct Live {
+    /// The end of each block by its start.
+    #[cfg(debug_assertions)]
+    blocks: alloc::collections::BTreeMap<usize, usize>,
+}
+
+impl Live {
+    pub(crate) const fn new() -> Self {
+        Self {
+            #[cfg(debug_assertions)]
+            blocks: alloc::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Notes a block, unless it overlaps another one.
+    pub(crate) fn add(&mut self, ptr: NonNull<u8>, size: usize) -> Result<(), AllocError> {
+        #[cfg(debug_assertions)]
+        {
+            let address = ptr.addr().get();
+            if self.blocks.range(..address + size).next_back().is_some_and(|(_, &end)| end > address) {
+                return Err(AllocError::new(AllocErrorKind::Overlapping { address, size }));
+            }
+            self.blocks.insert(address, address + size);
+        }
+        let _ = (ptr, size);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, ptr: NonNull<u8>) {
+        #[cfg(debug_assertions)]
+        self.blocks.remove(&ptr.addr().get());
+        let _ = ptr;
+    }
+}

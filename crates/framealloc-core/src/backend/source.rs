@@ -8,7 +8,7 @@ use core::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread_local;
 
-use super::{AllocationResult, AllocatorBackend, Block, SystemBackend, check};
+use super::{AllocationResult, AllocatorBackend, Block, Live, SystemBackend, check};
 use crate::error::{AllocError, AllocErrorKind};
 use crate::governor::{Governor, Request, Resource};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
@@ -32,9 +32,7 @@ pub(crate) struct Source {
 
 struct Chain {
     backends: Vec<Box<dyn AllocatorBackend>>,
-    /// Start and end of every block that is out, to find a backend that hands memory out twice.
-    #[cfg(debug_assertions)]
-    live: std::collections::BTreeMap<usize, usize>,
+    live: Live,
 }
 
 /// A call of a governor under way on this thread, and the one around it.
@@ -75,11 +73,7 @@ impl Source {
     pub(crate) fn new(mut backends: Vec<Box<dyn AllocatorBackend>>, governor: Arc<dyn Governor>) -> Self {
         backends.push(Box::new(SystemBackend::new()));
         Self {
-            chain: Mutex::new(Chain {
-                backends,
-                #[cfg(debug_assertions)]
-                live: std::collections::BTreeMap::new(),
-            }),
+            chain: Mutex::new(Chain { backends, live: Live::new() }),
             governor,
             committed: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
@@ -170,8 +164,7 @@ impl Source {
         let bytes = block.layout.size();
         let freed = catch_unwind(AssertUnwindSafe(|| {
             let mut chain = self.chain.lock();
-            #[cfg(debug_assertions)]
-            chain.live.remove(&block.ptr.addr().get());
+            chain.live.remove(block.ptr);
             crate::annotate::used(block.ptr.as_ptr(), bytes);
             let backend = &mut chain.backends[(block.owner & !UNGOVERNED) as usize];
             // SAFETY: by this function's contract the block came from this backend with this layout and is unused.
@@ -221,8 +214,7 @@ impl Chain {
             match backend.allocate(layout) {
                 AllocationResult::Ok(memory) => {
                     let ptr = check(memory, layout)?;
-                    #[cfg(debug_assertions)]
-                    self.record(ptr.addr().get(), layout.size())?;
+                    self.live.add(ptr, layout.size())?;
                     return Ok(Block { ptr, layout, owner });
                 }
                 AllocationResult::Fallback => {}
@@ -230,16 +222,6 @@ impl Chain {
             }
         }
         Err(AllocError::new(none))
-    }
-
-    #[cfg(debug_assertions)]
-    fn record(&mut self, address: usize, size: usize) -> Result<(), AllocError> {
-        let overlap = AllocErrorKind::Overlapping { address, size };
-        if self.live.range(..address + size).next_back().is_some_and(|(_, &end)| end > address) {
-            return Err(AllocError::new(overlap));
-        }
-        self.live.insert(address, address + size);
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::cell::RefCell;
 
 use crate::annotate;
-use crate::backend::{AllocationResult, AllocatorBackend, Block, SystemBackend, check};
+use crate::backend::{AllocationResult, AllocatorBackend, Block, Live, SystemBackend, check};
 #[cfg(feature = "std")]
 use crate::chunk::ChunkStore;
 use crate::chunk::{Chunk, ChunkList, smaller_and_smaller};
@@ -17,7 +17,7 @@ pub(crate) enum Supply {
     /// The program's allocator.
     Global,
     /// A backend of the arena's own; what it leaves to others comes from the program's allocator.
-    Own(RefCell<Box<dyn AllocatorBackend>>),
+    Own(RefCell<(Box<dyn AllocatorBackend>, Live)>),
     /// What all threads of a `SmartAlloc` share.
     #[cfg(feature = "std")]
     Store(Arc<ChunkStore>),
@@ -36,7 +36,7 @@ impl Supply {
         let minimum = Chunk::bytes_for(size, align)?;
         smaller_and_smaller(preferred, minimum, |bytes| {
             let layout = Chunk::layout(bytes)?;
-            let (result, owner) = match backend.as_mut().map(|backend| backend.allocate(layout)) {
+            let (result, owner) = match backend.as_mut().map(|own| own.0.allocate(layout)) {
                 None | Some(AllocationResult::Fallback) => (system.allocate(layout), 1),
                 Some(result) => (result, 0),
             };
@@ -44,6 +44,9 @@ impl Supply {
                 return Err(AllocError::new(AllocErrorKind::OutOfMemory { size: bytes, align: layout.align() }));
             };
             let ptr = check(memory, layout)?;
+            if let (Some(own), 0) = (&mut backend, owner) {
+                own.1.add(ptr, layout.size())?;
+            }
             // SAFETY: the block is the backend's answer to a chunk's layout, checked, and belongs to the chunk alone.
             Ok(unsafe { Chunk::new(Block { ptr, layout, owner }) })
         })
@@ -61,8 +64,12 @@ impl Supply {
                 Self::Global | Self::Own(_) => {
                     let Block { ptr, layout, owner } = chunk.into_block();
                     match (self, owner) {
-                        // SAFETY: `draw` had the block from this backend with this layout, and nobody uses it.
-                        (Self::Own(backend), 0) => unsafe { backend.borrow_mut().deallocate(ptr, layout) },
+                        (Self::Own(own), 0) => {
+                            let mut own = own.borrow_mut();
+                            own.1.remove(ptr);
+                            // SAFETY: `draw` had the block from this backend with this layout, and nobody uses it.
+                            unsafe { own.0.deallocate(ptr, layout) };
+                        }
                         // SAFETY: `draw` had the block from the system backend with this layout.
                         _ => unsafe { SystemBackend::new().deallocate(ptr, layout) },
                     }
