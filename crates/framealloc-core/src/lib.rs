@@ -22,7 +22,6 @@
 //! `pool`, `frame`, `smart_alloc`. Each knows only those before it.
 
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]

@@ -62,7 +62,7 @@ pub struct AllocStats {
     pub backend_allocations: u64,
     /// Memory given back to a backend, number of times since the start.
     pub backend_releases: u64,
-    /// Threads that have an arena.
+    /// Arenas of threads: as many as threads have allocated at a time. Those of dead threads serve new ones.
     pub threads: usize,
     /// Leases that are out.
     pub leases: usize,

@@ -270,6 +270,15 @@ fn twins_return_what_their_methods_do() {
     ok(alloc.try_frame_alloc_slice_copy(&[1]));
     ok(alloc.try_frame_alloc_slice_fill_with(1, |i| i));
     ok(alloc.try_frame_alloc_slice_fill_iter([1]));
+    ok(alloc.try_frame_alloc_slice_clone(&[1]));
+    ok(alloc.try_frame_alloc_slice_fill(1, 1));
+    ok(alloc.try_frame_alloc_slice_copy_aligned(&[1], 64));
+    ok(alloc.try_frame_alloc_slice_aligned_with(1, 64, |i| i));
+    ok(alloc.try_frame_alloc_uninit_slice::<u8>(1));
+    ok(alloc.try_frame_alloc_layout(std::alloc::Layout::new::<u64>()));
+    ok(alloc.try_frame_alloc_batch([1, 2]));
+    ok(alloc.try_frame_box_slice_with(1, |i| i));
+    ok(alloc.try_frame_box_slice_from_iter([1]));
     ok(alloc.try_publish(1));
     ok(alloc.try_publish_str("x"));
     ok(alloc.try_publish_slice_copy(&[1]));

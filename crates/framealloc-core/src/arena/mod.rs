@@ -89,6 +89,23 @@ impl Arena {
 }
 
 impl<const M: usize> Arena<M> {
+    /// An empty arena of any minimum alignment that takes its chunks, of `min` bytes doubling to `max`, from `backend`.
+    ///
+    /// # Errors
+    ///
+    /// If a size is no power of two, below 1 KiB or too large, or `min` is above `max`.
+    ///
+    /// ```
+    /// use framealloc_core::{Arena, FixedBackend};
+    /// let arena = Arena::<16>::try_with(Box::new(FixedBackend::new(64 << 10)), 4 << 10, 16 << 10)?;
+    /// assert_eq!(arena.alloc_slice_fill(1000, 7u8)[999], 7);
+    /// assert_eq!(arena.committed(), 4 << 10);
+    /// # Ok::<(), framealloc_core::AllocError>(())
+    /// ```
+    pub fn try_with(backend: Box<dyn AllocatorBackend>, min: usize, max: usize) -> Result<Self, AllocError> {
+        Ok(Self::build(Supply::Own(RefCell::new((backend, Live::new()))), Growth::new(min, max)?))
+    }
+
     /// An empty arena with the minimum alignment of its type.
     ///
     /// ```

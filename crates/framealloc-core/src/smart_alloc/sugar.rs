@@ -1,6 +1,8 @@
 //! The `frame_*` methods: one line each over this thread's [`Frame`](crate::Frame).
 
+use core::alloc::Layout;
 use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 
 use super::SmartAlloc;
 use crate::error::{AllocError, InitError};
@@ -53,6 +55,27 @@ impl SmartAlloc {
         self.frame().try_alloc_uninit()
     }
 
+    /// [`Frame::alloc_layout`](crate::Frame::alloc_layout) in this thread's frame.
+    ///
+    /// # Panics
+    ///
+    /// If memory is refused.
+    #[inline(always)]
+    #[track_caller]
+    pub fn frame_alloc_layout(&self, layout: Layout) -> NonNull<u8> {
+        self.frame().alloc_layout(layout)
+    }
+
+    /// [`frame_alloc_layout`](Self::frame_alloc_layout), with a refusal as an error.
+    ///
+    /// # Errors
+    ///
+    /// If memory is refused.
+    #[inline(always)]
+    pub fn try_frame_alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        self.frame().try_alloc_layout(layout)
+    }
+
     /// [`Frame::columns`](crate::Frame::columns) in this thread's frame: a structure of arrays.
     ///
     /// # Panics
@@ -91,6 +114,18 @@ sugar! {
     try_frame_alloc_str = try_alloc_str(text: &str) -> Result<&'f mut str, AllocError>;
     frame_alloc_slice_copy = alloc_slice_copy[T: Copy](source: &[T]) -> &'f mut [T];
     try_frame_alloc_slice_copy = try_alloc_slice_copy[T: Copy](source: &[T]) -> Result<&'f mut [T], AllocError>;
+    frame_alloc_slice_clone = alloc_slice_clone[T: Clone](source: &[T]) -> &'f mut [T];
+    try_frame_alloc_slice_clone = try_alloc_slice_clone[T: Clone](source: &[T]) -> Result<&'f mut [T], AllocError>;
+    frame_alloc_slice_fill = alloc_slice_fill[T: Clone](len: usize, value: T) -> &'f mut [T];
+    try_frame_alloc_slice_fill = try_alloc_slice_fill[T: Clone](len: usize, value: T) -> Result<&'f mut [T], AllocError>;
+    frame_alloc_slice_copy_aligned = alloc_slice_copy_aligned[T: Copy](source: &[T], align: usize) -> &'f mut [T];
+    try_frame_alloc_slice_copy_aligned = try_alloc_slice_copy_aligned[T: Copy](source: &[T], align: usize) -> Result<&'f mut [T], AllocError>;
+    frame_alloc_slice_aligned_with = alloc_slice_aligned_with[T](len: usize, align: usize, f: impl FnMut(usize) -> T) -> &'f mut [T];
+    try_frame_alloc_slice_aligned_with = try_alloc_slice_aligned_with[T](len: usize, align: usize, f: impl FnMut(usize) -> T) -> Result<&'f mut [T], AllocError>;
+    frame_alloc_uninit_slice = alloc_uninit_slice[T](len: usize) -> &'f mut [MaybeUninit<T>];
+    try_frame_alloc_uninit_slice = try_alloc_uninit_slice[T](len: usize) -> Result<&'f mut [MaybeUninit<T>], AllocError>;
+    frame_alloc_batch = alloc_batch[T: 'f, const N: usize](values: [T; N]) -> [&'f mut T; N];
+    try_frame_alloc_batch = try_alloc_batch[T: 'f, const N: usize](values: [T; N]) -> Result<[&'f mut T; N], AllocError>;
     frame_alloc_slice_fill_with = alloc_slice_fill_with[T](len: usize, f: impl FnMut(usize) -> T) -> &'f mut [T];
     try_frame_alloc_slice_fill_with = try_alloc_slice_fill_with[T](len: usize, f: impl FnMut(usize) -> T) -> Result<&'f mut [T], AllocError>;
     frame_alloc_slice_fill_iter = alloc_slice_fill_iter[T](iter: impl IntoIterator<Item = T>) -> &'f mut [T];
@@ -99,6 +134,10 @@ sugar! {
     try_frame_box = try_alloc_box[T](value: T) -> Result<FrameBox<'f, T>, AllocError>;
     frame_box_with = alloc_box_with[T](f: impl FnOnce() -> T) -> FrameBox<'f, T>;
     try_frame_box_with = try_alloc_box_with[T](f: impl FnOnce() -> T) -> Result<FrameBox<'f, T>, AllocError>;
+    frame_box_slice_with = alloc_box_slice_with[T](len: usize, f: impl FnMut(usize) -> T) -> FrameBox<'f, [T]>;
+    try_frame_box_slice_with = try_alloc_box_slice_with[T](len: usize, f: impl FnMut(usize) -> T) -> Result<FrameBox<'f, [T]>, AllocError>;
+    frame_box_slice_from_iter = alloc_box_slice_from_iter[T](iter: impl IntoIterator<Item = T>) -> FrameBox<'f, [T]>;
+    try_frame_box_slice_from_iter = try_alloc_box_slice_from_iter[T](iter: impl IntoIterator<Item = T>) -> Result<FrameBox<'f, [T]>, AllocError>;
     frame_slice = slice[T: Default](len: usize) -> FrameBox<'f, [T]>;
     try_frame_slice = try_slice[T: Default](len: usize) -> Result<FrameBox<'f, [T]>, AllocError>;
     frame_vec = vec[T]() -> FrameVec<'f, T>;

@@ -57,6 +57,7 @@ twins! {
     end_beside_a_thread
     end_through_a_lease
     end_through_a_shared_reference
+    fallible_after_end
     format_after_end
     frame_after_end
     frame_alloc_of_a_destructor
