@@ -58,6 +58,24 @@ fn warm_frame_takes_no_lock_and_does_no_read_modify_write() {
 }
 
 #[test]
+fn warm_frame_of_three_megabytes_takes_no_lock_a_thousand_times() {
+    let mut alloc = SmartAlloc::default();
+    for round in 0..1050 {
+        alloc.begin_frame();
+        let before = operations();
+        let frame = alloc.frame();
+        for i in 0..3_000u64 {
+            // 1 KiB at a time, and one large block.
+            frame.alloc([i; 125])[0] += 1;
+        }
+        frame.alloc_uninit_slice::<u8>(100_000)[0].write(1);
+        assert!(round < 50 || operations() == before, "round {round}");
+        let stats = alloc.end_frame();
+        assert!(stats.bytes_allocated >= 3_000_000 && stats.chunks > 3);
+    }
+}
+
+#[test]
 fn warm_frame_sealed_by_hand_takes_no_lock_to_fill() {
     let mut alloc = SmartAlloc::default();
     let mut kept: Option<SealedFrame> = None;
