@@ -439,3 +439,48 @@ fn failed_initialisers_do_not_grow_memory() {
     assert_eq!(alloc.frame().stats().bytes_allocated, 8);
     assert_eq!(alloc.frame().stats().chunks, 1);
 }
+
+#[test]
+fn refused_text_leaves_whole_characters() {
+    let arena = Arena::with_backend(Box::new(FixedBackend::new(1024)));
+    let mut text = arena.string();
+    let refusal = panic_text(|| (0..1_000_000).for_each(|_| text.push_str("\u{20ac}")));
+    assert!(refusal.is_some_and(|text| text.contains("no memory")));
+    assert!(text.len() > 100 && std::str::from_utf8(text.as_bytes()).is_ok());
+    assert!(text.chars().all(|character| character == '\u{20ac}'));
+}
+
+#[test]
+fn hash_that_is_refused_inside_try_reserve_unwinds() {
+    use std::hash::{Hash, Hasher};
+
+    /// Grows a vector of the same arena whenever it is hashed, once it is told to.
+    struct Greedy<'f>(u32, &'f std::cell::Cell<bool>, framealloc_core::Frame<'f>);
+    impl PartialEq for Greedy<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+    impl Eq for Greedy<'_> {}
+    impl Hash for Greedy<'_> {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            if self.1.get() {
+                assert!(self.2.vec_with_capacity::<u8>(1 << 20).is_empty());
+            }
+            self.0.hash(state);
+        }
+    }
+
+    let arena = Arena::with_backend(Box::new(FixedBackend::new(64 << 10)));
+    let greedy = std::cell::Cell::new(false);
+    let mut map = arena.map();
+    for key in 0..10 {
+        map.insert(Greedy(key, &greedy, arena.frame()), key);
+    }
+    greedy.set(true);
+    let refusal = panic_text(|| assert!(map.try_reserve(100).is_ok()));
+    assert!(refusal.is_some_and(|text| text.contains("no memory")));
+    greedy.set(false);
+    assert!(map.try_reserve(1 << 30).is_err());
+    assert!(map.try_reserve(100).is_ok() && map.capacity() >= 110);
+}
