@@ -139,8 +139,10 @@ fn late_worker(alloc: &'static SmartAlloc, order: Order, with_frame: bool, mark:
             Box::new(move || {
                 blocks.check(alloc);
                 late.send(()).unwrap();
-                let mut rounds = 0;
-                while is_done.try_recv().is_err() || rounds < 50 {
+                // The message comes once, perhaps before the rounds are over: it is remembered.
+                let (mut rounds, mut is_over) = (0, false);
+                while !is_over || rounds < 50 {
+                    is_over |= is_done.try_recv().is_ok();
                     if rounds < 200 {
                         blocks.take(alloc, frame);
                     }
