@@ -8,8 +8,18 @@
 /// Bytes that may be added to any cursor without wrapping: no chunk may end above `usize::MAX - HEADROOM`.
 ///
 /// It is what lets a request whose size is a constant be checked by one addition and one comparison. Every
-/// operating system keeps at least this much at the top of the address space for itself.
-pub const HEADROOM: usize = if usize::BITS >= 64 { 1 << 32 } else { 1 << 16 };
+/// operating system keeps at least this much at the top of the address space for itself. On x86-64 with an operating
+/// system it keeps half of it, so that no size wraps; without one, or where addresses carry a tag at the top, it may not.
+pub const HEADROOM: usize = if cfg!(all(feature = "std", target_arch = "x86_64")) {
+    1 << (usize::BITS - 1)
+} else if usize::BITS >= 64 {
+    1 << 32
+} else {
+    1 << 16
+};
+
+/// Whether no size that a `Layout` can have, added to a cursor, wraps.
+const TALL: bool = HEADROOM > isize::MAX as usize;
 
 /// Where an accepted request lies, and where the cursor stands after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,31 +44,54 @@ pub const fn round_down(value: usize, align: usize) -> usize {
     value & !(align - 1)
 }
 
-/// Whether a request of constant layout may take [`constant`]: nothing to align, and too small to wrap.
+/// Whether a request of constant layout may take [`constant`]: too small to wrap, padding included.
 #[must_use]
 pub const fn is_constant(size: usize, align: usize, min_align: usize) -> bool {
-    align <= min_align && size <= HEADROOM - min_align
+    align <= HEADROOM / 4 && size <= HEADROOM / 2 - min_align
 }
 
-/// A request for which [`is_constant`] holds, `size` already rounded up to the minimum alignment.
+/// A request for which [`is_constant`] holds.
 ///
-/// One addition, one comparison: the addition cannot wrap, because `cursor <= usize::MAX - HEADROOM`.
+/// One addition and one comparison, and two operations more to align to more than the minimum. No sum wraps: padding
+/// and rounded size are together below `HEADROOM`, and `cursor <= usize::MAX - HEADROOM`.
 #[must_use]
 #[inline(always)]
-pub const fn constant(cursor: usize, bound: usize, size: usize) -> Option<Bump> {
-    let next = cursor + size;
-    if next > bound { None } else { Some(Bump { start: cursor, cursor: next }) }
+pub const fn constant(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
+    let start = if align <= min_align { cursor } else { round_up(cursor, align) };
+    let next = start + round_up(size, min_align);
+    if next > bound { None } else { Some(Bump { start, cursor: next }) }
 }
 
 /// A request of any layout: `size` at most `isize::MAX` when rounded up to `align`, as every `Layout` is.
 ///
-/// `cursor <= bound`, both multiples of `min_align`. No sum wraps: the padding is below `align`, so padding and
-/// size together are at most `isize::MAX`; what fits below `bound` is an address.
+/// `cursor <= bound`, both multiples of `min_align`. For alignments that are constants: one that is none is better served
+/// by [`dynamic`].
 #[must_use]
 #[inline(always)]
 pub const fn any(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
     let padding = if align <= min_align { 0 } else { cursor.wrapping_neg() & (align - 1) };
-    if padding + size > bound - cursor {
+    place::<TALL>(cursor, padding, bound, size, min_align)
+}
+
+/// [`any`] without a branch on the alignment.
+#[must_use]
+#[inline(always)]
+pub const fn dynamic(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
+    place::<TALL>(cursor, cursor.wrapping_neg() & (align - 1), bound, size, min_align)
+}
+
+/// No sum wraps: the padding is below `align`, so padding and size together are at most `isize::MAX`, which may be added
+/// to any cursor where the headroom is as `TALL`; elsewhere it is compared with the room there is.
+#[inline(always)]
+const fn place<const TALL: bool>(
+    cursor: usize,
+    padding: usize,
+    bound: usize,
+    size: usize,
+    min_align: usize,
+) -> Option<Bump> {
+    let fits = if TALL { cursor + padding + size <= bound } else { padding + size <= bound - cursor };
+    if !fits {
         return None;
     }
     let start = cursor + padding;
@@ -82,13 +115,25 @@ pub const fn bound(start: usize, end: usize, used: usize, grant: usize, min_alig
 mod tests {
     use super::*;
 
+    const SIZES: [usize; 9] = [0, 1, 7, 8, 9, 63, 64, 1000, 4096];
+
+    /// Both ways to compare, and both ways to pad, whatever this target takes.
+    fn all_ways(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
+        let padding = cursor.next_multiple_of(align) - cursor;
+        let tall = place::<true>(cursor, padding, bound, size, min_align);
+        assert_eq!(tall, place::<false>(cursor, padding, bound, size, min_align));
+        assert_eq!(tall, any(cursor, bound, size, align, min_align));
+        assert_eq!(tall, dynamic(cursor, bound, size, align, min_align));
+        tall
+    }
+
     #[test]
     fn accepted_requests_are_aligned_and_inside() {
         let bound = 4096;
         for cursor in (0..=bound).step_by(8) {
             for align in [1usize, 2, 8, 16, 64, 256, 4096] {
-                for size in [0usize, 1, 7, 8, 9, 63, 64, 1000, 4096] {
-                    match any(cursor, bound, size, align, 8) {
+                for size in SIZES {
+                    match all_ways(cursor, bound, size, align, 8) {
                         Some(b) => {
                             assert_eq!(b.start % align, 0);
                             assert_eq!(b.cursor % 8, 0);
@@ -103,13 +148,12 @@ mod tests {
 
     #[test]
     fn constant_agrees_with_any() {
-        for cursor in (0..512).step_by(8) {
+        for cursor in (0..=256).step_by(8) {
             for size in 0..512 {
-                assert!(is_constant(size, 8, 8));
-                assert_eq!(
-                    constant(cursor, 256, round_up(size, 8)),
-                    if cursor <= 256 { any(cursor, 256, size, 8, 8) } else { None }
-                );
+                for align in [1, 4, 8, 16, 64] {
+                    assert!(is_constant(size, align, 8));
+                    assert_eq!(constant(cursor, 256, size, align, 8), all_ways(cursor, 256, size, align, 8));
+                }
             }
         }
     }
@@ -122,12 +166,23 @@ mod tests {
             for align in [1usize, 8, 64, 1 << 20, 1 << (usize::BITS - 2)] {
                 let largest = max - (align - 1);
                 assert_eq!(any(cursor, top, largest, align, 8), None);
+                assert_eq!(dynamic(cursor, top, largest, align, 8), None);
                 let _ = any(cursor, top, 0, align, 8);
+                // The way of other targets, where cursors may be higher.
+                let higher = round_down(usize::MAX - (1 << 16), 64);
+                assert_eq!(place::<false>(higher - 64, 0, higher, largest, 8), None);
+                if is_constant(largest, align, 8) {
+                    assert_eq!(constant(cursor, top, largest, align, 8), None);
+                }
             }
-            assert_eq!(constant(cursor, top, round_up(HEADROOM - 8, 8)), None);
+            for align in [1, 16, HEADROOM / 4] {
+                let largest = HEADROOM / 2 - 8;
+                assert!(is_constant(largest, align, 8));
+                assert_eq!(constant(cursor, top, largest, align, 8), None);
+            }
         }
-        assert!(!is_constant(HEADROOM, 8, 8));
-        assert!(!is_constant(8, 16, 8));
+        assert!(!is_constant(HEADROOM / 2, 8, 8));
+        assert!(!is_constant(8, HEADROOM / 2, 8));
     }
 
     #[test]

@@ -327,6 +327,56 @@ fn lease_outlives_its_allocator() {
 }
 
 #[test]
+#[cfg(target_pointer_width = "64")]
+fn a_handle_is_a_pointer_and_one_word() {
+    assert_eq!(size_of::<FrameHandle<[u8; 100]>>(), 16);
+    assert_eq!((size_of::<FrameHandle<[u8]>>(), size_of::<Option<FrameHandle<str>>>()), (24, 24));
+}
+
+#[test]
+fn iterators_that_promise_wrongly_lose_nothing() {
+    struct Promise<I>(I, usize);
+    impl<I: Iterator> Iterator for Promise<I> {
+        type Item = I::Item;
+        fn next(&mut self) -> Option<I::Item> {
+            self.0.next()
+        }
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (self.1, Some(self.1))
+        }
+    }
+    for len in [0u32, 1, 3, 4, 5, 100] {
+        for promised in [0, 1, 3, 4, 5, 200] {
+            let alloc = SmartAlloc::default();
+            let iter = || Promise((0..len).map(|i| i.to_string()), promised);
+            let wanted: Vec<String> = (0..len).map(|i| i.to_string()).collect();
+            let boxed = alloc.frame_box_slice_from_iter(iter());
+            assert_eq!(*boxed, *wanted);
+            // What was reserved for the rest of the promise is given back.
+            assert_eq!(alloc.frame().stats().bytes_allocated, size_of_val(&*boxed));
+            let published = alloc.publish_slice_fill_iter(iter());
+            assert_eq!(*alloc.get(published).unwrap(), *wanted);
+            let mut vec = alloc.frame_vec();
+            vec.extend(iter());
+            vec.extend_from_slice(&wanted);
+            vec.try_extend(iter()).unwrap();
+            assert_eq!(*vec, *[&wanted[..], &wanted, &wanted].concat());
+        }
+    }
+}
+
+#[test]
+fn a_vector_keeps_what_was_appended_when_the_next_one_panics() {
+    let alloc = SmartAlloc::default();
+    let mut vec = alloc.frame_vec::<String>();
+    let next = |i: u32| if i < 10 { i.to_string() } else { panic!("no more") };
+    let appended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| vec.extend((0..20).map(next))));
+    assert!(appended.is_err());
+    assert_eq!(vec.len(), 10);
+    assert_eq!(vec[9], "9");
+}
+
+#[test]
 fn stale_and_foreign_handles_are_refused_with_a_text() {
     let mut alloc = SmartAlloc::default();
     let other = SmartAlloc::default();

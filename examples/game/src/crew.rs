@@ -8,7 +8,7 @@ use std::sync::RwLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
-use crate::heap::{HeapUse, counted};
+use crate::cost::{Cost, metered};
 use crate::model::{RayHead, RayHit};
 use crate::scene::Scene;
 use crate::tally::Tally;
@@ -75,7 +75,7 @@ enum Task<J> {
 pub struct Done<P> {
     pub part: Option<P>,
     pub tally: Tally,
-    pub heap: HeapUse,
+    pub cost: Cost,
 }
 
 struct Worker<V: Variant> {
@@ -108,13 +108,13 @@ impl<V: Variant> Crew<V> {
     }
 
     /// Has every ray cast; tells what the physics engine's queries asked of the heap.
-    pub fn cast(&self) -> HeapUse {
+    pub fn cast(&self) -> Cost {
         self.workers.iter().for_each(|worker| worker.give(Task::Cast));
-        let mut heap = HeapUse::default();
+        let mut cost = Cost::default();
         for worker in &self.workers {
-            heap += worker.wait().heap;
+            cost += worker.wait().cost;
         }
-        heap
+        cost
     }
 
     /// Hands out the jobs; [`Crew::collect`] waits for what they make.
@@ -149,18 +149,18 @@ fn work<V: Variant>(
     while let Ok(task) = to_do.recv() {
         let scene = scene.read().expect("the simulation has panicked");
         let mut tally = Tally::default();
-        let (part, heap) = match task {
-            Task::Cast => counted(|| {
+        let (part, cost) = match task {
+            Task::Cast => metered(|| {
                 rays.cast(&scene, share);
                 None
             }),
             Task::Build(job) => {
                 let input = Input { scene: &scene, share, rays: &rays };
-                counted(|| Some(V::build(job, &input, &mut tally)))
+                metered(|| Some(V::build(job, &input, &mut tally)))
             }
         };
         drop(scene);
-        if report.send(Done { part, tally, heap }).is_err() {
+        if report.send(Done { part, tally, cost }).is_err() {
             return;
         }
     }

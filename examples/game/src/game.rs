@@ -1,7 +1,9 @@
 //! The game loop of one variant: physics, queries, the stages that use memory, the hand-over to the render thread.
 //!
 //! The simulation fills frame N+1 while the render thread reads frame N; with frame N+2 it waits until N was read. What
-//! is timed as "the stages" is the main thread's wall time from opening a frame to having handed it over.
+//! is timed as "the stages" is the main thread's wall time from opening a frame to having handed it over, and the render
+//! thread's from having read it to having given its memory back: a list that has to be freed is not done with when it is
+//! filled. Beside the wall time stands the processor time that all threads together spent in the same spans.
 
 use std::sync::RwLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{Cost, metered};
 use crate::crew::Crew;
 use crate::fold::Fold;
 use crate::heap::{HeapUse, counted};
@@ -43,13 +46,13 @@ impl Settings {
 pub struct Outcome {
     pub checksum: u64,
     pub frames_per_second: f64,
-    /// Nanoseconds of every frame's memory-using stages.
+    /// Nanoseconds of every frame's memory-using stages, up to the hand-over.
     pub stages_ns: Vec<u64>,
     /// Nanoseconds the render thread took to read every frame, and to give its memory back.
     pub read_ns: Vec<u64>,
     pub release_ns: Vec<u64>,
-    /// Heap use of every frame's stages, the release on the render thread included.
-    pub stages_heap: Vec<HeapUse>,
+    /// What every frame's stages cost all threads, the release on the render thread included.
+    pub stages_cost: Vec<Cost>,
     /// Rapier's own: its steps and its queries.
     pub rapier_step_ns: Vec<u64>,
     pub rapier_step_heap: HeapUse,
@@ -69,7 +72,7 @@ struct Shown<S> {
     sum: u64,
     read_ns: u64,
     release_ns: u64,
-    heap: HeapUse,
+    cost: Cost,
 }
 
 /// Plays the game on one variant.
@@ -119,8 +122,8 @@ fn show<V: Variant>(frame: u32, packet: V::Packet) -> Shown<V::Spent> {
     V::read(&packet, &mut fold);
     let read_ns = nanoseconds(start);
     let start = Instant::now();
-    let (spent, heap) = counted(|| V::release(packet));
-    Shown { frame, spent, sum: fold.sum(), read_ns, release_ns: nanoseconds(start), heap }
+    let (spent, cost) = metered(|| V::release(packet));
+    Shown { frame, spent, sum: fold.sum(), read_ns, release_ns: nanoseconds(start), cost }
 }
 
 struct Game<'a, V: Variant> {
@@ -136,7 +139,7 @@ impl<V: Variant> Game<'_, V> {
         let Settings { frames, bodies, .. } = *self.settings;
         let burst = self.settings.burst();
         let demands = Demands::new(bodies);
-        let mut outcome = Outcome { stages_heap: vec![HeapUse::default(); frames as usize], ..Outcome::default() };
+        let mut outcome = Outcome { stages_cost: vec![Cost::default(); frames as usize], ..Outcome::default() };
 
         let mut played = Duration::ZERO;
         for frame in 0..frames {
@@ -183,30 +186,30 @@ impl<V: Variant> Game<'_, V> {
         drop(scene);
 
         let start = Instant::now();
-        outcome.rapier_query_heap += self.crew.cast();
+        outcome.rapier_query_heap += self.crew.cast().heap;
         outcome.rapier_query_ns.push(nanoseconds(start));
     }
 
     /// The stages that use memory, from opening the frame to handing it over.
     fn stages(&mut self, frame: u32, outcome: &mut Outcome) -> Tally {
         let Self { crew, variant, stage, .. } = self;
-        let (mut tally, mut workers_heap) = (Tally::default(), HeapUse::default());
+        let (mut tally, mut workers) = (Tally::default(), Cost::default());
         let start = Instant::now();
-        let ((), main_heap) = counted(|| {
+        let ((), main) = metered(|| {
             variant.begin();
             crew.dispatch(|worker| variant.job(worker));
             crew.collect(|done| {
                 tally += done.tally;
-                workers_heap += done.heap;
+                workers += done.cost;
                 variant.take(done.part.expect("a built part"));
             });
             let packet = variant.finish(&mut tally);
             assert!(stage.packets.send((frame, packet)).is_ok(), "the render thread has died");
         });
         outcome.stages_ns.push(nanoseconds(start));
-        let heap = &mut outcome.stages_heap[frame as usize];
-        *heap += main_heap;
-        *heap += workers_heap;
+        let cost = &mut outcome.stages_cost[frame as usize];
+        *cost += main;
+        *cost += workers;
         tally
     }
 
@@ -216,7 +219,7 @@ impl<V: Variant> Game<'_, V> {
         outcome.checksum = (outcome.checksum ^ shown.sum).wrapping_mul(0x2545_f491_4f6c_dd1d).rotate_left(17);
         outcome.read_ns.push(shown.read_ns);
         outcome.release_ns.push(shown.release_ns);
-        outcome.stages_heap[shown.frame as usize] += shown.heap;
+        outcome.stages_cost[shown.frame as usize] += shown.cost;
         self.variant.recycle(shown.spent);
     }
 }

@@ -7,6 +7,7 @@
 #![expect(unreachable_pub, reason = "a program has no outside: `pub` means the module's face")]
 
 mod cli;
+mod cost;
 mod crew;
 mod fold;
 mod game;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::Memory;
 use crate::game::{Outcome, Settings};
 use crate::heap::HeapUse;
-use crate::stats::{mean, percentile};
+use crate::stats::{Quantiles, mean, median};
 use crate::tally::{Lists, Stage};
 
 pub struct Report {
@@ -22,8 +22,15 @@ pub struct Figures {
     checksum: String,
     frames_per_second: f64,
     p50_ns: u64,
+    p90_ns: u64,
     p99_ns: u64,
+    p999_ns: u64,
     worst_ns: u64,
+    cpu_p50_ns: u64,
+    cpu_p90_ns: u64,
+    cpu_p99_ns: u64,
+    cpu_p999_ns: u64,
+    cpu_worst_ns: u64,
     read_p50_ns: u64,
     release_p50_ns: u64,
     allocations_per_frame: u64,
@@ -53,27 +60,36 @@ pub struct Summary {
 impl Figures {
     fn new(variant: Memory, outcome: &Outcome, settings: &Settings) -> Self {
         let ordinary = outcome.ordinary(settings);
-        let heap_calls = || outcome.ordinary_frames(settings).map(|frame| outcome.stages_heap[frame].calls);
+        let heap_calls = || outcome.ordinary_frames(settings).map(|frame| outcome.stages_cost[frame].heap.calls);
+        let wall = Quantiles::of(outcome.stages_ns.iter().zip(&outcome.release_ns).map(|(build, free)| build + free));
+        let cpu = Quantiles::of(outcome.stages_cost.iter().map(|cost| cost.cpu_ns));
         let rapier = |heap: HeapUse| heap.calls as f64 / f64::from(settings.frames);
         Self {
             variant: variant.name(),
             checksum: format!("{:016x}", outcome.checksum),
             frames_per_second: outcome.frames_per_second,
-            p50_ns: percentile(&outcome.stages_ns, 50),
-            p99_ns: percentile(&outcome.stages_ns, 99),
-            worst_ns: percentile(&outcome.stages_ns, 100),
-            read_p50_ns: percentile(&outcome.read_ns, 50),
-            release_p50_ns: percentile(&outcome.release_ns, 50),
+            p50_ns: wall.p50,
+            p90_ns: wall.p90,
+            p99_ns: wall.p99,
+            p999_ns: wall.p999,
+            worst_ns: wall.worst,
+            cpu_p50_ns: cpu.p50,
+            cpu_p90_ns: cpu.p90,
+            cpu_p99_ns: cpu.p99,
+            cpu_p999_ns: cpu.p999,
+            cpu_worst_ns: cpu.worst,
+            read_p50_ns: median(outcome.read_ns.iter().copied()),
+            release_p50_ns: median(outcome.release_ns.iter().copied()),
             allocations_per_frame: ordinary.allocations,
             bytes_per_frame: ordinary.bytes,
             heap_calls_per_frame: mean(heap_calls()),
-            heap_calls_p50: percentile(&heap_calls().collect::<Vec<_>>(), 50),
-            heap_calls_at_burst: outcome.stages_heap[settings.burst() as usize].calls,
+            heap_calls_p50: median(heap_calls()),
+            heap_calls_at_burst: outcome.stages_cost[settings.burst() as usize].heap.calls,
             resident_before_burst: outcome.resident_before_burst,
             resident_at_burst: outcome.resident_at_burst(settings),
             resident_after_burst: outcome.resident_after_burst(settings),
-            rapier_step_p50_ns: percentile(&outcome.rapier_step_ns, 50),
-            rapier_query_p50_ns: percentile(&outcome.rapier_query_ns, 50),
+            rapier_step_p50_ns: median(outcome.rapier_step_ns.iter().copied()),
+            rapier_query_p50_ns: median(outcome.rapier_query_ns.iter().copied()),
             rapier_heap_calls_per_frame: rapier(outcome.rapier_step_heap),
             rapier_query_heap_calls: outcome.rapier_query_heap.calls,
         }
@@ -211,49 +227,9 @@ impl Display for Report {
             )?;
         }
         writeln!(out)?;
-        writeln!(
-            out,
-            "{:<10} | {:^26} | {:^15} | {:^16} | {:^19} | {:^26} | {:>5}",
-            "", "memory stages, ms", "render p50, ms", "a frame", "heap calls", "resident, MiB", ""
-        )?;
-        writeln!(
-            out,
-            "{:<10} | {:>8} {:>8} {:>8} | {:>7} {:>7} | {:>8} {:>7} | {:>10} {:>8} | {:>8} {:>8} {:>8} | {:>5}",
-            "variant",
-            "p50",
-            "p99",
-            "worst",
-            "read",
-            "release",
-            "allocs",
-            "MB",
-            "a frame",
-            "burst",
-            "before",
-            "burst",
-            "after",
-            "fps"
-        )?;
-        for figures in &variants {
-            writeln!(
-                out,
-                "{:<10} | {:>8.3} {:>8.3} {:>8.3} | {:>7.3} {:>7.3} | {:>8} {:>7.2} | {:>10.1} {:>8} | {:>8.1} {:>8.1} {:>8.1} | {:>5.1}",
-                figures.variant,
-                milliseconds(figures.p50_ns),
-                milliseconds(figures.p99_ns),
-                milliseconds(figures.worst_ns),
-                milliseconds(figures.read_p50_ns),
-                milliseconds(figures.release_p50_ns),
-                figures.allocations_per_frame,
-                figures.bytes_per_frame as f64 / 1e6,
-                figures.heap_calls_per_frame,
-                figures.heap_calls_at_burst,
-                mebibytes(figures.resident_before_burst),
-                mebibytes(figures.resident_at_burst),
-                mebibytes(figures.resident_after_burst),
-                figures.frames_per_second,
-            )?;
-        }
+        times(out, &variants)?;
+        writeln!(out)?;
+        memory(out, &variants)?;
         writeln!(out)?;
         let shares: Vec<String> = variants
             .iter()
@@ -279,6 +255,78 @@ impl Display for Report {
     }
 }
 
+/// The times of the memory-using stages: how long a frame waited, and what all threads together did.
+fn times(out: &mut Formatter<'_>, variants: &[Figures]) -> fmt::Result {
+    writeln!(
+        out,
+        "{:<10} | {:^44} | {:^44} | {:^15} |",
+        "", "memory stages, wall ms", "memory stages, processor ms", "render p50, ms"
+    )?;
+    let quantiles = format!("{:>8} {:>8} {:>8} {:>8} {:>8}", "p50", "p90", "p99", "p99.9", "worst");
+    writeln!(out, "{:<10} | {quantiles} | {quantiles} | {:>7} {:>7} | {:>5}", "variant", "read", "release", "fps")?;
+    for figures in variants {
+        let row =
+            |quantiles: [u64; 5]| quantiles.map(|nanoseconds| format!("{:>8.3}", milliseconds(nanoseconds))).join(" ");
+        writeln!(
+            out,
+            "{:<10} | {} | {} | {:>7.3} {:>7.3} | {:>5.1}",
+            figures.variant,
+            row([figures.p50_ns, figures.p90_ns, figures.p99_ns, figures.p999_ns, figures.worst_ns]),
+            row([
+                figures.cpu_p50_ns,
+                figures.cpu_p90_ns,
+                figures.cpu_p99_ns,
+                figures.cpu_p999_ns,
+                figures.cpu_worst_ns
+            ]),
+            milliseconds(figures.read_p50_ns),
+            milliseconds(figures.release_p50_ns),
+            figures.frames_per_second,
+        )?;
+    }
+    let is_framealloc = |figures: &&Figures| figures.variant == Memory::Framealloc.name();
+    if let Some(own) = variants.iter().find(is_framealloc) {
+        for other in variants.iter().filter(|figures| !is_framealloc(figures)) {
+            let ratio = |own: u64, other: u64| own as f64 / other.max(1) as f64;
+            writeln!(
+                out,
+                "framealloc to {}: wall p50 {:.2}, p99 {:.2}; processor p50 {:.2}, p99 {:.2}",
+                other.variant,
+                ratio(own.p50_ns, other.p50_ns),
+                ratio(own.p99_ns, other.p99_ns),
+                ratio(own.cpu_p50_ns, other.cpu_p50_ns),
+                ratio(own.cpu_p99_ns, other.cpu_p99_ns),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What the frames hold, what they ask of the heap, and what stays resident.
+fn memory(out: &mut Formatter<'_>, variants: &[Figures]) -> fmt::Result {
+    writeln!(out, "{:<10} | {:^16} | {:^19} | {:^26}", "", "a frame", "heap calls", "resident, MiB")?;
+    writeln!(
+        out,
+        "{:<10} | {:>8} {:>7} | {:>10} {:>8} | {:>8} {:>8} {:>8}",
+        "variant", "allocs", "MB", "a frame", "burst", "before", "burst", "after"
+    )?;
+    for figures in variants {
+        writeln!(
+            out,
+            "{:<10} | {:>8} {:>7.2} | {:>10.1} {:>8} | {:>8.1} {:>8.1} {:>8.1}",
+            figures.variant,
+            figures.allocations_per_frame,
+            figures.bytes_per_frame as f64 / 1e6,
+            figures.heap_calls_per_frame,
+            figures.heap_calls_at_burst,
+            mebibytes(figures.resident_before_burst),
+            mebibytes(figures.resident_at_burst),
+            mebibytes(figures.resident_after_burst),
+        )?;
+    }
+    Ok(())
+}
+
 fn milliseconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e6
 }
@@ -290,8 +338,8 @@ fn mebibytes(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Figures, Memory, Outcome, Report, Retention, given_back};
+    use crate::cost::Cost;
     use crate::game::Settings;
-    use crate::heap::HeapUse;
     use crate::tally::Tally;
 
     const SETTINGS: Settings = Settings { frames: 4, bodies: 10, threads: 1, seed: 1 };
@@ -299,7 +347,7 @@ mod tests {
     fn outcome(checksum: u64) -> Outcome {
         Outcome {
             checksum,
-            stages_heap: vec![HeapUse::default(); 4],
+            stages_cost: vec![Cost::default(); 4],
             tallies: vec![Tally::default(); 4],
             resident: vec![0; 4],
             ..Outcome::default()

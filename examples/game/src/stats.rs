@@ -1,11 +1,30 @@
 //! Exact figures from per-frame samples.
 
-/// The smallest sample that at least `percent` of all samples do not exceed (nearest rank); 0 without samples.
-pub fn percentile(samples: &[u64], percent: u64) -> u64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_unstable();
-    let rank = (sorted.len() as u64 * percent).div_ceil(100).max(1) as usize;
-    sorted.get(rank - 1).copied().unwrap_or(0)
+/// What is told of many samples. Nearest rank: a quantile is the smallest sample that at least this part of all samples do
+/// not exceed; 0 without samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantiles {
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub p999: u64,
+    pub worst: u64,
+}
+
+impl Quantiles {
+    pub fn of(samples: impl IntoIterator<Item = u64>) -> Self {
+        let mut sorted: Vec<u64> = samples.into_iter().collect();
+        sorted.sort_unstable();
+        let rank = |per_mille: u64| {
+            let rank = (sorted.len() as u64 * per_mille).div_ceil(1000).max(1) as usize;
+            sorted.get(rank - 1).copied().unwrap_or(0)
+        };
+        Self { p50: rank(500), p90: rank(900), p99: rank(990), p999: rank(999), worst: rank(1000) }
+    }
+}
+
+pub fn median(samples: impl IntoIterator<Item = u64>) -> u64 {
+    Quantiles::of(samples).p50
 }
 
 pub fn mean(samples: impl Iterator<Item = u64>) -> f64 {
@@ -25,21 +44,20 @@ pub fn resident_bytes() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{mean, percentile, resident_bytes};
+    use super::{Quantiles, mean, median, resident_bytes};
 
     #[test]
-    fn percentiles_are_nearest_rank() {
-        let samples: Vec<u64> = (1..=600).rev().collect();
-        assert_eq!(percentile(&samples, 50), 300);
-        assert_eq!(percentile(&samples, 99), 594);
-        assert_eq!(percentile(&samples, 100), 600);
+    fn quantiles_are_nearest_rank() {
+        let quantiles = Quantiles::of((1..=600).rev());
+        assert_eq!(quantiles, Quantiles { p50: 300, p90: 540, p99: 594, p999: 600, worst: 600 });
+        assert_eq!(Quantiles::of(1..=10_000).p999, 9_990);
     }
 
     #[test]
-    fn one_sample_is_every_percentile_and_none_is_zero() {
-        assert_eq!((percentile(&[7], 1), percentile(&[7], 99)), (7, 7));
-        assert_eq!(percentile(&[], 50), 0);
-        assert_eq!(mean(std::iter::empty()), 0.0);
+    fn one_sample_is_every_quantile_and_none_is_zero() {
+        assert_eq!(Quantiles::of([7]), Quantiles { p50: 7, p90: 7, p99: 7, p999: 7, worst: 7 });
+        assert_eq!(Quantiles::of([]), Quantiles::default());
+        assert_eq!((median([]), mean(std::iter::empty())), (0, 0.0));
     }
 
     #[test]

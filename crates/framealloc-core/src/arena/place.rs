@@ -74,9 +74,8 @@ impl<const M: usize, T> Growing<'_, M, T> {
         unsafe { Layout::array::<T>(capacity).unwrap_unchecked() }
     }
 
-    #[cold]
-    fn grow<E: Refusal>(&mut self, more: usize) -> Result<(), E> {
-        let wanted = self.capacity.saturating_add(more.max(self.capacity).max(4));
+    /// Memory for `wanted` elements, which is more than there is.
+    fn grow<E: Refusal>(&mut self, wanted: usize) -> Result<(), E> {
         let Ok(new) = Layout::array::<T>(wanted) else {
             return Err(E::refuse(AllocError::capacity(wanted, size_of::<T>())));
         };
@@ -84,6 +83,28 @@ impl<const M: usize, T> Growing<'_, M, T> {
         self.start = unsafe { self.arena.grow::<M, E>(self.start.cast(), Self::layout(self.capacity), new)? }.cast();
         self.capacity = wanted;
         Ok(())
+    }
+
+    /// Takes `value`, for which there is no room, and all that follows.
+    #[cold]
+    #[inline(never)]
+    fn take_rest<E: Refusal>(mut self, mut value: T, mut iter: impl Iterator<Item = T>) -> Result<NonNull<[T]>, E> {
+        loop {
+            let more = iter.size_hint().0.saturating_add(1);
+            self.grow::<E>(self.capacity.saturating_add(more.max(self.capacity).max(4)))?;
+            loop {
+                // SAFETY: below the capacity.
+                unsafe { self.start.add(self.len).write(value) };
+                self.len += 1;
+                match iter.next() {
+                    None => return Ok(self.finish()),
+                    Some(next) => value = next,
+                }
+                if self.len == self.capacity {
+                    break;
+                }
+            }
+        }
     }
 
     fn finish(self) -> NonNull<[T]> {
@@ -108,12 +129,30 @@ impl<const M: usize, T> Drop for Growing<'_, M, T> {
 }
 
 impl RawArena {
-    #[inline(always)]
-    pub(crate) fn value<const M: usize, E: Refusal, T>(&self, value: T) -> Result<NonNull<T>, E> {
-        let place = self.reserve::<M, E, T>()?;
-        // SAFETY: `place` is reserved for a `T`.
-        unsafe { place.write(value) };
-        Ok(place)
+    /// Memory for at least `more` elements beside the `capacity` at `start`, twice as many if that is not less: where, and for
+    /// how many in all. By value, so that what grows need not lie in memory.
+    ///
+    /// # Safety
+    ///
+    /// `start` is a live block of this arena with the layout of `capacity` elements, or dangling if these take no memory. It is
+    /// dead afterwards, unless this unwinds.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(crate) unsafe fn grown<const M: usize, T>(
+        &self,
+        start: NonNull<T>,
+        capacity: usize,
+        more: usize,
+    ) -> (NonNull<T>, usize) {
+        type Refused = core::convert::Infallible;
+        let least = if size_of::<T>() == 1 { 8 } else { 4 };
+        let wanted = capacity.saturating_add(more.max(capacity)).max(least);
+        let Ok(new) = Layout::array::<T>(wanted) else { AllocError::capacity(wanted, size_of::<T>()).raise() };
+        let old = Growing::<'_, M, T>::layout(capacity);
+        // SAFETY: the caller's promise; `new` is larger.
+        let Ok(block) = unsafe { self.grow::<M, Refused>(start.cast(), old, new) };
+        (block.cast(), wanted)
     }
 
     #[inline(always)]
@@ -239,23 +278,42 @@ impl RawArena {
         Ok(unsafe { self.fill::<M, T>(start, len, layout.align(), &mut f) })
     }
 
-    /// Any iterator: its length is a hint only. The elements are pushed, and the rest of the memory is given back.
+    /// Any iterator: its length is a hint only. Where the hint is the length, there is nothing to grow and nothing to give back.
     #[inline]
     pub(crate) fn slice_from_iter<const M: usize, E: Refusal, T>(
         &self,
         iter: impl IntoIterator<Item = T>,
     ) -> Result<NonNull<[T]>, E> {
         let mut iter = iter.into_iter();
-        let mut growing = Growing::<'_, M, T> { arena: self, start: NonNull::dangling(), capacity: 0, len: 0 };
-        while let Some(value) = iter.next() {
-            if growing.len == growing.capacity {
-                growing.grow::<E>(iter.size_hint().0.saturating_add(1))?;
+        let promised = iter.size_hint().0;
+        let start = self.reserve_slice::<M, E, T>(promised)?;
+        let layout = Growing::<'_, M, T>::layout(promised);
+        // Dropped in the reverse order: first the elements, then their memory.
+        let reserved = Reserved::<M> { arena: self, block: start.cast(), layout };
+        let mut filled = Filled { start, len: 0 };
+        // This loop's state stays in registers: growing, which takes a reference to it, is left to a call at the end.
+        let next = loop {
+            let next = iter.next();
+            if filled.len == promised {
+                break next;
             }
-            // SAFETY: below the capacity.
-            unsafe { growing.start.add(growing.len).write(value) };
-            growing.len += 1;
+            let Some(value) = next else { break None };
+            // SAFETY: below what is reserved.
+            unsafe { start.add(filled.len).write(value) };
+            filled.len += 1;
+        };
+        let len = filled.len;
+        mem::forget(filled);
+        reserved.keep();
+        let growing = Growing::<'_, M, T> { arena: self, start, capacity: promised, len };
+        match next {
+            Some(value) => growing.take_rest::<E>(value, iter),
+            None if len < promised => Ok(growing.finish()),
+            None => {
+                mem::forget(growing);
+                Ok(NonNull::slice_from_raw_parts(start, len))
+            }
         }
-        Ok(growing.finish())
     }
 
     #[inline(always)]

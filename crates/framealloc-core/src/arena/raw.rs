@@ -11,6 +11,7 @@ use core::alloc::Layout;
 use core::cell::Cell;
 use core::convert::Infallible;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) use supply::Supply;
 
@@ -175,19 +176,59 @@ impl RawArena {
 
     // ---- the fast path -------------------------------------------------------------------------------------------
 
-    /// Memory for a `T`: five instructions and one branch where its alignment is at most `M`, the minimum alignment.
+    /// Moves a value in. Six instructions and one branch beside the value's own, where its alignment is at most `M`, the
+    /// minimum alignment; eight where it is more.
+    ///
+    /// Their order is measured, on Sapphire Rapids: `u64`s, stored, passed on through memory and read back, take 2.3 ns
+    /// each where the cursor is stored before the value and the comparison loads the bound itself, 1.6 with the load on
+    /// its own, and 1.4 with the value first as well. A processor that forwards the cursor from one iteration's store to
+    /// the next one's load without a trip through the cache loses track in the first order.
+    #[inline(always)]
+    pub(crate) fn value<const M: usize, E: Refusal, T>(&self, value: T) -> Result<NonNull<T>, E> {
+        let cursor = self.cursor.get();
+        let Some(bump) = self.fit::<M, T>(cursor) else {
+            let place = E::refill(self, size_of::<T>(), align_of::<T>())?.cast::<T>();
+            // SAFETY: just reserved for a `T`.
+            unsafe { place.write(value) };
+            return Ok(place);
+        };
+        let place = at(cursor, bump.start);
+        annotate::used(place.as_ptr(), size_of::<T>());
+        let place = place.cast::<T>();
+        // SAFETY: a place of that size and alignment between the cursor and the bound, which is nobody's yet; or the dummy's
+        // address, for a `T` of no size.
+        unsafe { place.write(value) };
+        self.cursor.set(at(cursor, bump.cursor));
+        self.note_allocation();
+        Ok(place)
+    }
+
+    /// Memory for a `T`.
     #[inline(always)]
     pub(crate) fn reserve<const M: usize, E: Refusal, T>(&self) -> Result<NonNull<T>, E> {
-        if const { bump::is_constant(size_of::<T>(), align_of::<T>(), M) } {
-            let cursor = self.cursor.get();
-            let size = const { bump::round_up(size_of::<T>(), M) };
-            if let Some(bump) = bump::constant(cursor.addr().get(), self.bound.get(), size) {
-                return Ok(self.commit(cursor, bump, size_of::<T>()).cast());
-            }
-            E::refill(self, size_of::<T>(), align_of::<T>()).map(NonNull::cast)
-        } else {
-            self.reserve_layout::<M, E>(size_of::<T>(), align_of::<T>()).map(NonNull::cast)
+        let cursor = self.cursor.get();
+        if let Some(bump) = self.fit::<M, T>(cursor) {
+            return Ok(self.commit(cursor, bump, size_of::<T>()).cast());
         }
+        E::refill(self, size_of::<T>(), align_of::<T>()).map(NonNull::cast)
+    }
+
+    #[inline(always)]
+    fn fit<const M: usize, T>(&self, cursor: NonNull<u8>) -> Option<bump::Bump> {
+        let (address, bound) = (cursor.addr().get(), self.bound());
+        if const { bump::is_constant(size_of::<T>(), align_of::<T>(), M) } {
+            bump::constant(address, bound, size_of::<T>(), align_of::<T>(), M)
+        } else {
+            bump::any(address, bound, size_of::<T>(), align_of::<T>(), M)
+        }
+    }
+
+    /// The bound, loaded by an instruction of its own: an atomic load is not made part of a comparison. See
+    /// [`value`](Self::value).
+    #[inline(always)]
+    fn bound(&self) -> usize {
+        // SAFETY: the arena's own cell, which no other thread touches while this one may.
+        unsafe { AtomicUsize::from_ptr(self.bound.as_ptr()) }.load(Ordering::Relaxed)
     }
 
     /// Memory for a size and alignment that form a valid [`Layout`].
@@ -198,7 +239,21 @@ impl RawArena {
         align: usize,
     ) -> Result<NonNull<u8>, E> {
         let cursor = self.cursor.get();
-        if let Some(bump) = bump::any(cursor.addr().get(), self.bound.get(), size, align, M) {
+        if let Some(bump) = bump::any(cursor.addr().get(), self.bound(), size, align, M) {
+            return Ok(self.commit(cursor, bump, size));
+        }
+        E::refill(self, size, align)
+    }
+
+    /// The same for an alignment that is known at run time only.
+    #[inline(always)]
+    pub(crate) fn reserve_dynamic<const M: usize, E: Refusal>(
+        &self,
+        size: usize,
+        align: usize,
+    ) -> Result<NonNull<u8>, E> {
+        let cursor = self.cursor.get();
+        if let Some(bump) = bump::dynamic(cursor.addr().get(), self.bound(), size, align, M) {
             return Ok(self.commit(cursor, bump, size));
         }
         E::refill(self, size, align)

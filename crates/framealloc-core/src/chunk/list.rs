@@ -25,7 +25,6 @@ impl ChunkList {
         self.head.is_none()
     }
 
-    #[cfg(feature = "std")]
     pub(crate) const fn front(&self) -> Option<Chunk> {
         self.head
     }

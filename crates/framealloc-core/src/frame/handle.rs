@@ -1,4 +1,4 @@
-//! Handles: names for published values, without a lifetime, checked against instance and frame number when used.
+//! Handles: names for published values, without a lifetime, checked against the stamp of a frame when used.
 //!
 //! Also the list of published values whose destructors are due when their frame is reclaimed.
 
@@ -14,12 +14,14 @@ use std::panic::{self, AssertUnwindSafe};
 use crate::arena::raw::Refusal;
 use crate::arena::{RawArena, Reserved};
 use crate::frame::ALIGN;
+use crate::frame::stamp::Stamp;
 
 /// Names a value that was published into a frame. `Copy`, `Send`, `Sync`, `'static`: it goes into components, messages and
 /// commands, where a borrow cannot.
 ///
 /// A handle is made by publishing only, and read by `SmartAlloc::get` or `SealedFrame::get`, which refuse a handle of
-/// another allocator or of a frame that is gone. Frame numbers have 64 bits: they do not wrap.
+/// another allocator or of a frame that is gone. It is a pointer and one word, the frame's name, which no other frame of
+/// any allocator of the process ever has: names do not wrap.
 ///
 /// ```
 /// use framealloc_core::SmartAlloc;
@@ -33,8 +35,7 @@ use crate::frame::ALIGN;
 /// ```
 pub struct FrameHandle<T: ?Sized> {
     value: NonNull<T>,
-    instance: u64,
-    frame: u64,
+    stamp: Stamp,
     /// Covariant, and `Send` and `Sync` whatever `T` is: a handle gives no access by itself.
     names: PhantomData<fn() -> *const T>,
 }
@@ -45,22 +46,26 @@ unsafe impl<T: ?Sized> Send for FrameHandle<T> {}
 unsafe impl<T: ?Sized> Sync for FrameHandle<T> {}
 
 impl<T: ?Sized> FrameHandle<T> {
-    pub(crate) fn new(value: NonNull<T>, instance: u64, frame: u64) -> Self {
-        Self { value, instance, frame, names: PhantomData }
+    #[inline(always)]
+    pub(crate) fn new(value: NonNull<T>, stamp: Stamp) -> Self {
+        Self { value, stamp, names: PhantomData }
     }
 
+    #[inline(always)]
     pub(crate) fn value(self) -> NonNull<T> {
         self.value
     }
 
-    pub(crate) fn instance(self) -> u64 {
-        self.instance
+    /// What the frame is checked by.
+    #[inline(always)]
+    pub(crate) fn stamp(self) -> Stamp {
+        self.stamp
     }
 
     /// Number of the frame the value was published in.
     #[must_use]
     pub fn frame(self) -> u64 {
-        self.frame
+        self.stamp.frame()
     }
 }
 
@@ -75,8 +80,7 @@ impl<T: ?Sized> Copy for FrameHandle<T> {}
 /// Handles are equal if they name the same place of the same frame; zero-sized values may share one.
 impl<T: ?Sized> PartialEq for FrameHandle<T> {
     fn eq(&self, other: &Self) -> bool {
-        (self.instance, self.frame) == (other.instance, other.frame)
-            && ptr::eq(self.value.as_ptr(), other.value.as_ptr())
+        self.stamp == other.stamp && ptr::eq(self.value.as_ptr(), other.value.as_ptr())
     }
 }
 
@@ -84,27 +88,41 @@ impl<T: ?Sized> Eq for FrameHandle<T> {}
 
 impl<T: ?Sized> core::hash::Hash for FrameHandle<T> {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        (self.instance, self.frame, self.value.cast::<()>()).hash(state);
+        (self.stamp, self.value.cast::<()>()).hash(state);
     }
 }
 
 impl<T: ?Sized> fmt::Debug for FrameHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FrameHandle<{}>(frame {} of allocator {})", type_name::<T>(), self.frame, self.instance)
+        let (frame, instance) = (self.stamp.frame(), self.stamp.instance());
+        write!(f, "FrameHandle<{}>(frame {frame} of allocator {instance})", type_name::<T>())
     }
 }
 
 /// A handle whose frame is gone, or that belongs to another allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaleHandle {
-    pub(crate) handle_instance: u64,
-    pub(crate) handle_frame: u64,
-    pub(crate) instance: u64,
-    pub(crate) oldest: u64,
-    pub(crate) newest: u64,
+    handle_instance: u64,
+    handle_frame: u64,
+    instance: u64,
+    oldest: u64,
+    newest: u64,
 }
 
 impl StaleHandle {
+    /// Why a handle of one frame cannot be read where the frames from `oldest` to `newest` can.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn new(handle: Stamp, oldest: Stamp, newest: Stamp) -> Self {
+        Self {
+            handle_instance: handle.instance(),
+            handle_frame: handle.frame(),
+            instance: newest.instance(),
+            oldest: oldest.frame(),
+            newest: newest.frame(),
+        }
+    }
+
     /// Number of the frame the handle was published in.
     #[must_use]
     pub const fn handle_frame(&self) -> u64 {

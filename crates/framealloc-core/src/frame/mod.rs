@@ -13,6 +13,8 @@ mod map;
 mod scratch;
 #[cfg(feature = "std")]
 mod sealed;
+#[cfg(feature = "std")]
+mod stamp;
 mod string;
 mod surface;
 mod vec;
@@ -41,6 +43,8 @@ pub(crate) use scratch::Stash;
 pub(crate) use sealed::Seal;
 #[cfg(feature = "std")]
 pub use sealed::SealedFrame;
+#[cfg(feature = "std")]
+pub(crate) use stamp::Stamp;
 pub use string::FrameString;
 pub use vec::FrameVec;
 

@@ -75,6 +75,7 @@ impl Stash {
     /// # Safety
     ///
     /// The caller holds the allocator exclusively: no scratch is alive, though one may have been forgotten.
+    #[inline]
     pub(crate) unsafe fn boundary(&self, policy: TrimPolicy, frame: u64, surplus: &mut ChunkList) -> usize {
         for arena in self.arenas() {
             if arena.leased.replace(false) {
@@ -82,6 +83,7 @@ impl Stash {
                 // SAFETY: what was allocated in it borrowed a scratch that borrowed the allocator.
                 unsafe { arena.raw.reset() };
             }
+            arena.raw.unload();
             arena.raw.take_surplus(policy, frame, surplus);
         }
         self.peak.take()

@@ -12,6 +12,7 @@ use std::thread_local;
 use crate::chunk::store::hauls;
 use crate::chunk::{Chunk, ChunkStore, Haul, Waiting};
 use crate::frame::handle::{FrameHandle, Panic, StaleHandle, run_destructors};
+use crate::frame::stamp::Stamp;
 use crate::stats::FrameStats;
 
 /// The hauls of all threads of one frame, linked.
@@ -23,6 +24,10 @@ pub(crate) struct Seal {
 
 impl Seal {
     pub(crate) const EMPTY: Self = Self { ends: None, bytes: 0 };
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.ends.is_none()
+    }
 
     /// Adds one thread's haul, which begins with this chunk.
     pub(crate) fn add(&mut self, first: Chunk) {
@@ -69,7 +74,7 @@ impl Seal {
 pub struct SealedFrame {
     seal: Seal,
     store: ManuallyDrop<Arc<ChunkStore>>,
-    instance: u64,
+    stamp: Stamp,
     stats: FrameStats,
 }
 
@@ -80,8 +85,8 @@ unsafe impl Send for SealedFrame {}
 unsafe impl Sync for SealedFrame {}
 
 impl SealedFrame {
-    pub(crate) fn new(seal: Seal, store: Arc<ChunkStore>, instance: u64, stats: FrameStats) -> Self {
-        Self { seal, store: ManuallyDrop::new(store), instance, stats }
+    pub(crate) fn new(seal: Seal, store: Arc<ChunkStore>, stamp: Stamp, stats: FrameStats) -> Self {
+        Self { seal, store: ManuallyDrop::new(store), stamp, stats }
     }
 
     pub(crate) fn set_stats(&mut self, stats: FrameStats) {
@@ -93,19 +98,19 @@ impl SealedFrame {
     /// # Errors
     ///
     /// If it was published in another frame, or in another allocator.
+    #[inline]
     pub fn get<T: ?Sized>(&self, handle: FrameHandle<T>) -> Result<&T, StaleHandle> {
-        if (handle.instance(), handle.frame()) == (self.instance, self.frame()) {
-            // SAFETY: the value was published in this very frame, whose memory stays while `self` does; published values
+        if handle.stamp() == self.stamp {
+            // SAFETY: only this frame has this stamp: the value was published in it, and its memory stays while `self` does; published values
             // are never borrowed exclusively, and `T: Sync`.
             return Ok(unsafe { handle.value().as_ref() });
         }
-        Err(StaleHandle {
-            handle_instance: handle.instance(),
-            handle_frame: handle.frame(),
-            instance: self.instance,
-            oldest: self.frame(),
-            newest: self.frame(),
-        })
+        Err(StaleHandle::new(handle.stamp(), self.stamp, self.stamp))
+    }
+
+    /// What the frame's handles are checked by.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// Number of the frame.
@@ -132,7 +137,7 @@ impl SealedFrame {
 impl fmt::Debug for SealedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealedFrame")
-            .field("instance", &self.instance)
+            .field("instance", &self.stamp.instance())
             .field("stats", &self.stats)
             .finish_non_exhaustive()
     }

@@ -140,7 +140,7 @@ macro_rules! values {
         #[inline(always)]
         #[track_caller]
         pub fn alloc_layout<$($own)*>($($recv)+, layout: core::alloc::Layout) -> core::ptr::NonNull<u8> {
-            let Ok(place) = $me.raw().reserve_layout::<{ $min }, core::convert::Infallible>(layout.size(), layout.align());
+            let Ok(place) = $me.raw().reserve_dynamic::<{ $min }, core::convert::Infallible>(layout.size(), layout.align());
             place
         }
 
@@ -151,7 +151,7 @@ macro_rules! values {
         /// If memory is refused.
         #[inline(always)]
         pub fn try_alloc_layout<$($own)*>($($recv)+, layout: core::alloc::Layout) -> Result<core::ptr::NonNull<u8>, $crate::AllocError> {
-            $me.raw().reserve_layout::<{ $min }, $crate::AllocError>(layout.size(), layout.align())
+            $me.raw().reserve_dynamic::<{ $min }, $crate::AllocError>(layout.size(), layout.align())
         }
 
         /// Moves `N` values into the arena with one bump, and returns them one by one.

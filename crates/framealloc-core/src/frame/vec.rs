@@ -37,6 +37,41 @@ pub(crate) fn reserve_quietly<R, E>(
     frame.raw().quietly(f).map_err(|_| frame.raw().last_error().unwrap_or(AllocError::capacity(wanted.0, wanted.1)))
 }
 
+/// Elements that are being written behind a vector's last. The vector has them when this is dropped: also if making the next
+/// one panics.
+struct Appended<'a, 'f, T> {
+    vec: &'a mut Vec<T, Frame<'f>>,
+    start: *mut T,
+    len: usize,
+    capacity: usize,
+}
+
+impl<'a, 'f, T> Appended<'a, 'f, T> {
+    #[inline(always)]
+    fn to(vec: &'a mut Vec<T, Frame<'f>>) -> Self {
+        let (start, len, capacity) = (vec.as_mut_ptr(), vec.len(), vec.capacity());
+        Self { vec, start, len, capacity }
+    }
+
+    /// # Safety
+    ///
+    /// There is room.
+    #[inline(always)]
+    unsafe fn push(&mut self, value: T) {
+        // SAFETY: below the capacity.
+        unsafe { self.start.add(self.len).write(value) };
+        self.len += 1;
+    }
+}
+
+impl<T> Drop for Appended<'_, '_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: that many elements were written, within the capacity.
+        unsafe { self.vec.set_len(self.len) };
+    }
+}
+
 impl<'f, T> FrameVec<'f, T> {
     /// An empty vector, which takes no memory yet.
     #[must_use]
@@ -103,6 +138,40 @@ impl<'f, T> FrameVec<'f, T> {
 
     /// Appends an element.
     ///
+    /// # Panics
+    ///
+    /// If memory is refused, or more than `isize::MAX` bytes would be taken; the vector is unchanged.
+    #[inline(always)]
+    #[track_caller]
+    pub fn push(&mut self, value: T) {
+        let len = self.vec.len();
+        if len == self.vec.capacity() {
+            self.grow();
+        }
+        // SAFETY: below the capacity, and initialised before the length tells so.
+        unsafe {
+            self.vec.as_mut_ptr().add(len).write(value);
+            self.vec.set_len(len + 1);
+        }
+    }
+
+    /// Makes room for one more. All that leaves this function is values: a vector whose address nobody has seen can live in
+    /// registers, and pushing is then no trip through memory.
+    #[inline(always)]
+    #[track_caller]
+    fn grow(&mut self) {
+        let (frame, len, capacity) = (self.frame(), self.vec.len(), self.vec.capacity());
+        // SAFETY: a vector's pointer is not null.
+        let start = unsafe { NonNull::new_unchecked(self.vec.as_mut_ptr()) };
+        // SAFETY: the vector's block, of this frame, and all of its capacity; the old vector is forgotten below.
+        let (start, capacity) = unsafe { frame.raw().grown::<ALIGN, T>(start, capacity, 1) };
+        // SAFETY: the elements were moved along, and the block is one that the frame's allocator may grow and free.
+        let grown = unsafe { Vec::from_raw_parts_in(start.as_ptr(), len, capacity, frame) };
+        core::mem::forget(core::mem::replace(&mut self.vec, grown));
+    }
+
+    /// Appends an element.
+    ///
     /// # Errors
     ///
     /// If memory is refused: the element comes back with the error, and the vector is unchanged.
@@ -123,13 +192,68 @@ impl<'f, T> FrameVec<'f, T> {
     /// If memory is refused: the vector keeps what was appended before, and the element at hand is dropped.
     pub fn try_extend(&mut self, iter: impl IntoIterator<Item = T>) -> Result<(), AllocError> {
         let mut iter = iter.into_iter();
-        while let Some(value) = iter.next() {
-            if self.vec.len() == self.vec.capacity() {
-                self.try_reserve(iter.size_hint().0.saturating_add(1))?;
+        loop {
+            if self.fill(&mut iter) {
+                return Ok(());
             }
+            let Some(value) = iter.next() else { return Ok(()) };
+            self.try_reserve(iter.size_hint().0.saturating_add(1))?;
             self.vec.push(value);
         }
-        Ok(())
+    }
+
+    /// Appends what an iterator yields as long as there is room; whether that was all.
+    #[inline(always)]
+    fn fill(&mut self, iter: &mut impl Iterator<Item = T>) -> bool {
+        let mut appended = Appended::to(&mut self.vec);
+        while appended.len < appended.capacity {
+            let Some(value) = iter.next() else { return true };
+            // SAFETY: there is room for it.
+            unsafe { appended.push(value) };
+        }
+        false
+    }
+
+    /// Appends what follows after there was no more room, of which more is made.
+    #[cold]
+    #[track_caller]
+    fn extend_grown(&mut self, iter: &mut impl Iterator<Item = T>) {
+        while let Some(value) = iter.next() {
+            self.vec.reserve(iter.size_hint().0.saturating_add(1));
+            self.vec.push(value);
+            if self.fill(iter) {
+                return;
+            }
+        }
+    }
+
+    /// Appends a copy of a slice.
+    ///
+    /// ```
+    /// use framealloc_core::SmartAlloc;
+    /// let alloc = SmartAlloc::default();
+    /// let mut hits = alloc.frame_vec();
+    /// hits.extend_from_slice(&[3, 1, 2]);
+    /// hits.extend_from_slice(&[4]);
+    /// assert_eq!(hits, [3, 1, 2, 4]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If memory is refused; the vector is unchanged.
+    #[inline]
+    #[track_caller]
+    pub fn extend_from_slice(&mut self, source: &[T])
+    where
+        T: Clone,
+    {
+        self.vec.reserve(source.len());
+        let mut appended = Appended::to(&mut self.vec);
+        // Bounded by the slice alone, so that a slice of plain data is copied as a block.
+        for value in source {
+            // SAFETY: there is room for all of them.
+            unsafe { appended.push(value.clone()) };
+        }
     }
 
     /// Appends a copy of a slice.
@@ -142,7 +266,7 @@ impl<'f, T> FrameVec<'f, T> {
         T: Clone,
     {
         self.try_reserve(source.len())?;
-        self.vec.extend_from_slice(source);
+        self.extend_from_slice(source);
         Ok(())
     }
 
@@ -216,7 +340,11 @@ impl<T> Extend<T> for FrameVec<'_, T> {
     #[inline]
     #[track_caller]
     fn extend<I: IntoIterator<Item = T>>(&mut self, iter: I) {
-        self.vec.extend(iter);
+        let mut iter = iter.into_iter();
+        self.vec.reserve(iter.size_hint().0);
+        if !self.fill(&mut iter) {
+            self.extend_grown(&mut iter);
+        }
     }
 }
 
@@ -224,7 +352,7 @@ impl<'a, T: Copy> Extend<&'a T> for FrameVec<'_, T> {
     #[inline]
     #[track_caller]
     fn extend<I: IntoIterator<Item = &'a T>>(&mut self, iter: I) {
-        self.vec.extend(iter.into_iter().copied());
+        self.extend(iter.into_iter().copied());
     }
 }
 

@@ -7,7 +7,7 @@ use crate::backend::ask;
 use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
 use crate::error::{AllocError, AllocErrorKind};
-use crate::frame::{Panic, Seal, SealedFrame};
+use crate::frame::{Panic, Seal, SealedFrame, Stamp};
 use crate::stats::FrameStats;
 use crate::sync::Ordering;
 
@@ -48,14 +48,19 @@ impl SmartAlloc {
     /// If leases are out; the text says how many. Nothing was changed.
     pub fn try_end_frame(&mut self) -> Result<FrameStats, AllocError> {
         let core = self.core.begin_boundary()?;
-        let mut boundary = core.collect();
+        let (stamp, next) = (self.stamp, self.stamp.next());
+        let reclaimed = core.exclusive().in_flight == 1;
+        let mut boundary = core.collect(reclaimed);
+        self.stamp = next;
         let mut panicked = None;
-        if core.exclusive().in_flight == 1 {
-            // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing else
-            // of it is borrowed, since `self` is borrowed exclusively and no lease is out.
-            boundary.stats.destructors = unsafe { core.reclaim(boundary.seal, &mut panicked) };
+        if reclaimed {
+            if !boundary.seal.is_empty() {
+                // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing
+                // else of it is borrowed, since `self` is borrowed exclusively and no lease is out.
+                boundary.stats.destructors = unsafe { core.reclaim(boundary.seal, &mut panicked) };
+            }
         } else {
-            let sealed = SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats);
+            let sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, boundary.stats);
             core.exclusive_mut().ring.push_back(sealed);
             boundary.stats.destructors = core.reclaim_expired(&mut panicked);
         }
@@ -85,9 +90,11 @@ impl SmartAlloc {
     /// If leases are out; the text says how many. Nothing was changed.
     pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
         let core = self.core.begin_boundary()?;
-        let mut boundary = core.collect();
+        let (stamp, next) = (self.stamp, self.stamp.next());
+        let mut boundary = core.collect(false);
+        self.stamp = next;
         // Sealed before the governor is told: should it panic, the frame is reclaimed.
-        let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), core.id, boundary.stats);
+        let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, boundary.stats);
         let mut panicked = None;
         boundary.stats.destructors = core.reclaim_expired(&mut panicked);
         core.finish(&mut boundary);
@@ -136,8 +143,9 @@ impl ExclusiveCore<'_> {
         unsafe { &mut *self.exclusive.get() }
     }
 
-    /// Leaves the frame behind: advances its number first, then moves every thread's chunks out.
-    fn collect(&self) -> Boundary {
+    /// Leaves the frame behind: advances its number first, then moves every thread's chunks out. Where the frame is to be
+    /// `reclaimed` at once, the chunks of threads that have no destructors to run stay, and are empty.
+    fn collect(&self, reclaimed: bool) -> Boundary {
         let state = self.exclusive_mut();
         self.begun.store(false, Ordering::Relaxed);
         let mut stats = FrameStats { frame: state.frame, ..FrameStats::default() };
@@ -162,9 +170,14 @@ impl ExclusiveCore<'_> {
                     if self.governed {
                         state.threads.push(share);
                     }
-                    if let Some(first) = slot.arena.detach(ptr::from_ref(slot).cast(), slot.drops.take()) {
+                    let drops = slot.drops.take();
+                    if reclaimed && drops.is_null() {
+                        slot.arena.reset();
+                    } else if let Some(first) = slot.arena.detach(ptr::from_ref(slot).cast(), drops) {
                         seal.add(first);
                     }
+                } else {
+                    slot.arena.unload();
                 }
                 slot.tags.drain_into(&mut state.tags);
                 slot.arena.take_surplus(policy, now, &mut surplus);
@@ -254,7 +267,7 @@ impl Drop for Core {
         }
         // The older frames first: locals are dropped in the reverse order. If a destructor panics, the rest is still dropped
         // while the panic goes on.
-        let _current = SealedFrame::new(seal, self.store.clone(), self.id, FrameStats::default());
+        let _current = SealedFrame::new(seal, self.store.clone(), Stamp::NONE, FrameStats::default());
         let _ring = ring;
     }
 }

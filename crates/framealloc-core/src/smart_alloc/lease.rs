@@ -35,9 +35,10 @@ impl SmartAlloc {
     /// Access for a `'static` task: see [`Lease`].
     #[must_use]
     pub fn lease(&self) -> Lease {
+        // The stamp stays that of the current frame: none ends while the lease is out.
         // Relaxed: the count can only be raised by someone whom a frame's end excludes, by a borrow or by another lease.
         self.core.leases.fetch_add(1, Ordering::Relaxed);
-        Lease { alloc: ManuallyDrop::new(SmartAlloc { id: self.id, core: Arc::clone(&self.core) }) }
+        Lease { alloc: ManuallyDrop::new(SmartAlloc { id: self.id, stamp: self.stamp, core: Arc::clone(&self.core) }) }
     }
 }
 

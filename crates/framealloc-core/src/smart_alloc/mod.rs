@@ -32,7 +32,7 @@ use crate::arena::{RawArena, Supply};
 use crate::backend::Source;
 use crate::chunk::{ChunkList, ChunkStore};
 use crate::error::AllocError;
-use crate::frame::{ALIGN, DropList, Frame, FrameHandle, Scratch, SealedFrame, StaleHandle, Stash};
+use crate::frame::{ALIGN, DropList, Frame, FrameHandle, Scratch, SealedFrame, StaleHandle, Stamp, Stash};
 use crate::governor::Governor;
 use crate::pool::Pool;
 use crate::stats::{AllocStats, FrameStats, ThreadStats};
@@ -74,12 +74,14 @@ use tags::TagTable;
 pub struct SmartAlloc {
     /// The instance's number, here so that the look-up of a thread's arena does not have to follow a pointer.
     id: u64,
+    /// The current frame's, here so that publishing and reading do not have to either. Changes under `&mut self` only, and
+    /// not while a lease, which has a copy, is out.
+    stamp: Stamp,
     core: Arc<Core>,
 }
 
 /// What an allocator and its leases share.
 struct Core {
-    id: u64,
     governed: bool,
     begun: AtomicBool,
     leases: AtomicUsize,
@@ -165,7 +167,6 @@ impl SmartAlloc {
             store.prefault(config.prefault)?;
         }
         let core = Core {
-            id,
             governed,
             begun: AtomicBool::new(false),
             leases: AtomicUsize::new(0),
@@ -181,7 +182,7 @@ impl SmartAlloc {
                 threads: Vec::new(),
             }),
         };
-        Ok(Self { id, core: Arc::new(core) })
+        Ok(Self { id, stamp: Stamp::first(), core: Arc::new(core) })
     }
 
     /// This thread's view of the current frame. Take one outside a loop: each call looks the thread's arena up.
@@ -245,22 +246,21 @@ impl SmartAlloc {
     /// # Errors
     ///
     /// If the frame is gone or was sealed by hand, or the handle belongs to another allocator.
+    #[inline]
     pub fn get<T: ?Sized>(&self, handle: FrameHandle<T>) -> Result<&T, StaleHandle> {
-        let state = self.core.exclusive();
-        let (instance, frame) = (handle.instance(), handle.frame());
-        if instance == self.id && (frame == state.frame || state.ring.iter().any(|sealed| sealed.frame() == frame)) {
-            // SAFETY: published in a frame that has not been reclaimed, and will not be while `self` is borrowed. Published
+        if handle.stamp() == self.stamp || self.is_in_flight(handle.stamp()) {
+            // SAFETY: no other frame has this stamp: published in a frame of this allocator that has not been reclaimed, and will not be while `self` is borrowed. Published
             // values are never borrowed exclusively; they are `Sync`, and the handle was sent here after they were written.
             return Ok(unsafe { &*handle.value().as_ptr() });
         }
-        let oldest = state.ring.front().map_or(state.frame, SealedFrame::frame);
-        Err(StaleHandle {
-            handle_instance: instance,
-            handle_frame: frame,
-            instance: self.id,
-            oldest,
-            newest: state.frame,
-        })
+        let oldest = self.core.exclusive().ring.front().map_or(self.stamp, SealedFrame::stamp);
+        Err(StaleHandle::new(handle.stamp(), oldest, self.stamp))
+    }
+
+    /// Whether the ring has the frame of this stamp.
+    #[inline(never)]
+    fn is_in_flight(&self, stamp: Stamp) -> bool {
+        self.core.exclusive().ring.iter().any(|sealed| sealed.stamp() == stamp)
     }
 
     /// The state of the allocator: the figures of the last frame's end, and counters kept on cold paths. It never reads
@@ -330,6 +330,9 @@ impl Default for SmartAlloc {
 
 impl fmt::Debug for SmartAlloc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmartAlloc").field("id", &self.id).field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("SmartAlloc")
+            .field("id", &self.stamp.instance())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }

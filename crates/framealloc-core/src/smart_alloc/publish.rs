@@ -17,7 +17,7 @@ impl SmartAlloc {
     ) -> Result<FrameHandle<[T]>, E> {
         let slot = self.slot();
         let values = slot.drops.publish(&slot.arena, || make(&slot.arena))?;
-        Ok(FrameHandle::new(values, self.id, self.core.exclusive().frame))
+        Ok(FrameHandle::new(values, self.stamp))
     }
 
     #[inline]
@@ -25,7 +25,7 @@ impl SmartAlloc {
         let make =
             |arena: &crate::arena::RawArena| Ok(NonNull::slice_from_raw_parts(arena.value::<ALIGN, E, T>(value)?, 1));
         let handle = self.publish_with::<E, T>(make)?;
-        Ok(FrameHandle::new(handle.value().cast(), self.id, handle.frame()))
+        Ok(FrameHandle::new(handle.value().cast(), handle.stamp()))
     }
 
     fn publish_vec_with<E: Refusal, T: Send + Sync + 'static>(
@@ -139,7 +139,7 @@ impl SmartAlloc {
         // A cast of a slice's pointer to that of a `str` keeps address and length.
         let text = bytes.value().as_ptr() as *mut str;
         // SAFETY: not null, as the slice's is not.
-        Ok(FrameHandle::new(unsafe { NonNull::new_unchecked(text) }, self.id, bytes.frame()))
+        Ok(FrameHandle::new(unsafe { NonNull::new_unchecked(text) }, bytes.stamp()))
     }
 
     /// Moves a value into a pool: for what outlives the frame, of up to 4 KiB at best, since more comes from the backend.

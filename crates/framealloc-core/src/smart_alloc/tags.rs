@@ -69,6 +69,7 @@ impl TagTable {
     }
 
     /// Moves the counts into the table of all threads. At an exclusive point only.
+    #[inline]
     pub(super) fn drain_into(&self, all: &mut Vec<TagStats>) {
         // SAFETY: the caller holds the allocator exclusively, and no user code runs meanwhile.
         for counts in unsafe { &mut *self.rows.get() } {

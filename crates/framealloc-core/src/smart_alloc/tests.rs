@@ -1,7 +1,10 @@
-//! What a warm frame costs in locks and atomic read-modify-writes.
+//! What a warm frame costs in locks and atomic read-modify-writes, and what the stamps of frames promise.
+
+use alloc::sync::Arc;
+use std::vec::Vec;
 
 use super::{AllocConfig, SmartAlloc};
-use crate::frame::SealedFrame;
+use crate::frame::{FrameHandle, SealedFrame};
 use crate::sync::operations;
 
 /// A frame's work; the operations it took.
@@ -103,4 +106,42 @@ fn end_of_a_frame_takes_no_longer_for_more_allocations() {
         }
     }
     assert!(ends[1] <= ends[0].max(2), "{ends:?}");
+}
+
+impl SmartAlloc {
+    /// Goes on with a frame shortly before the stamps come from another series.
+    fn skip_to_renewal(&mut self) {
+        self.stamp = self.stamp.near_renewal();
+        let core = Arc::get_mut(&mut self.core).expect("nothing is out");
+        core.exclusive.get_mut().frame = self.stamp.frame();
+    }
+}
+
+#[test]
+fn frames_stay_apart_when_a_series_of_stamps_is_used_up() {
+    for in_flight in [1, 3] {
+        let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(in_flight));
+        let other = SmartAlloc::default();
+        alloc.skip_to_renewal();
+        let mut handles: Vec<FrameHandle<u64>> = Vec::new();
+        for _ in 0..6 {
+            let frame = alloc.begin_frame();
+            handles.push(alloc.lease().publish(frame));
+            for &handle in &handles {
+                let readable = handle.frame() + in_flight as u64 > frame;
+                match alloc.get(handle) {
+                    Ok(&value) => assert!(readable && value == handle.frame()),
+                    Err(stale) => {
+                        assert!(!readable && !stale.is_foreign() && stale.handle_frame() == handle.frame());
+                    }
+                }
+                assert!(other.get(handle).unwrap_err().is_foreign());
+            }
+            alloc.end_frame();
+        }
+        let last = alloc.publish(0u64);
+        let sealed = alloc.seal_frame();
+        assert_eq!((sealed.get(last), sealed.frame()), (Ok(&0), last.frame()));
+        assert!(handles.iter().all(|&handle| sealed.get(handle).is_err_and(|stale| !stale.is_foreign())));
+    }
 }

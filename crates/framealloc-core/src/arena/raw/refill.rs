@@ -206,7 +206,15 @@ impl RawArena {
         None
     }
 
+    /// Notes that the current chunk was used in this frame.
+    pub(super) fn stamp_current(&self) {
+        if let Some(current) = self.used.get().back() {
+            current.header().last_used.set(self.now());
+        }
+    }
+
     /// Bytes handed out since the last reset.
+    #[inline]
     pub(crate) fn position(&self) -> usize {
         self.base.get() + self.filled()
     }
@@ -232,6 +240,7 @@ impl RawArena {
     }
 
     /// Bytes handed out of the current chunk.
+    #[inline]
     pub(super) fn filled(&self) -> usize {
         self.cursor.get().addr().get() - self.start.get().addr().get()
     }

@@ -10,6 +10,7 @@ use crate::chunk::{ChunkList, TrimPolicy};
 use crate::stats::ThreadStats;
 
 impl RawArena {
+    #[inline]
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             chunk: self.used.get().back(),
@@ -27,8 +28,30 @@ impl RawArena {
     /// # Safety
     ///
     /// Nothing that was handed out since is used afterwards, and the arena was not reset since.
+    #[inline]
     pub(crate) unsafe fn rewind(&self, to: Checkpoint) {
         self.note_high();
+        let (chunks, bounded) = (self.chunks.get(), self.grant.get() != usize::MAX);
+        if chunks == to.chunks && !bounded {
+            // No chunk was taken: only the cursor has moved.
+            self.back_to(to.cursor);
+        } else if to.chunk.is_none() && chunks == 1 && self.large.get() == 0 && !bounded {
+            // The first chunk was taken: it stays, empty, so that the next one to come need not take it again.
+            self.back_to(self.start.get());
+        } else {
+            self.rewind_chunks(&to);
+        }
+    }
+
+    #[inline]
+    fn back_to(&self, cursor: NonNull<u8>) {
+        annotate::free(cursor.as_ptr(), self.end.get() - cursor.addr().get());
+        self.cursor.set(cursor);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rewind_chunks(&self, to: &Checkpoint) {
         let (mut used, mut spare) = (self.used.get(), self.spare.get());
         while used.back() != to.chunk {
             let Some(chunk) = used.pop_back() else { break };
@@ -71,8 +94,38 @@ impl RawArena {
     /// # Safety
     ///
     /// Nothing that was handed out is used afterwards.
+    #[inline]
     pub(crate) unsafe fn reset(&self) {
+        if self.chunks.get() == 1 && self.large.get() == 0 && self.peak() != 0 {
+            // All lay in the current chunk, which stays where it is.
+            self.back_to(self.start.get());
+            self.stamp_current();
+            self.clear_figures();
+            self.rebound();
+        } else {
+            self.reset_chunks();
+        }
+    }
+
+    /// Puts the current chunk to the spare ones if nothing lies in it and there is no other, so that it can age and be given
+    /// back.
+    #[inline]
+    pub(crate) fn unload(&self) {
+        if self.chunks.get() == 1 && self.large.get() == 0 && self.position() == 0 {
+            let mut spare = self.spare.get();
+            spare.prepend(self.used.take());
+            self.spare.set(spare);
+            self.used_bytes.set(0);
+            self.chunks.set(0);
+            self.leave();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reset_chunks(&self) {
         let (mut used, mut large) = (self.used.take(), self.used_large.take());
+        largest_first(&mut used);
         self.start_over();
         poison(&used);
         poison(&large);
@@ -86,31 +139,39 @@ impl RawArena {
     fn start_over(&self) {
         self.leave();
         self.base.set(0);
+        self.chunks.set(0);
+        self.large.set(0);
+        self.used_bytes.set(0);
+        self.clear_figures();
+    }
+
+    fn clear_figures(&self) {
         self.high.set(0);
         #[cfg(feature = "count")]
         self.count.set(0);
-        self.chunks.set(0);
-        self.large.set(0);
         self.waste.set(0);
         self.refused.set(0);
-        self.used_bytes.set(0);
         self.grant.set(usize::MAX);
     }
 
-    /// Whether nothing was taken since the last reset: a reset would change nothing.
+    /// Whether nothing was asked for since the last reset.
     #[cfg(feature = "std")]
+    #[inline]
     pub(crate) fn is_untouched(&self) -> bool {
-        self.chunks.get() == 0 && self.refused.get() == 0
+        self.peak() == 0 && self.refused.get() == 0
     }
 
     /// What was handed out since the last reset.
+    #[inline]
     pub(crate) fn stats(&self) -> ThreadStats {
+        let peak = self.peak();
         ThreadStats {
             bytes_allocated: self.position(),
-            peak: self.peak(),
+            peak,
             allocation_count: self.count(),
             waste: self.waste.get(),
-            chunks: self.chunks.get(),
+            // An empty arena may have kept its chunk.
+            chunks: if peak == 0 { 0 } else { self.chunks.get() },
         }
     }
 
@@ -139,10 +200,12 @@ impl RawArena {
     /// The filled part of every chunk in use, oldest first, dedicated chunks last: for tools.
     pub(crate) fn filled_parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
         let current = self.used.get().back();
-        self.used.get().iter().chain(self.used_large.get().iter()).map(move |chunk| {
+        let parts = self.used.get().iter().chain(self.used_large.get().iter()).map(move |chunk| {
             let filled = if Some(chunk) == current { self.filled() } else { chunk.header().filled.get() };
             (chunk.start(), filled)
-        })
+        });
+        // An empty arena may have kept its chunk.
+        parts.filter(|&(_, filled)| filled != 0)
     }
 
     /// One spare chunk of each kind that no frame has needed for a window, off its list.
@@ -158,8 +221,9 @@ impl RawArena {
         }
     }
 
-    /// All spare chunks.
+    /// All chunks in which nothing lies.
     pub(crate) fn take_spares(&self) -> ChunkList {
+        self.unload();
         let mut list = self.spare.take();
         list.append(self.spare_large.take());
         list
@@ -188,7 +252,9 @@ impl RawArena {
         poison(&haul.regular);
         poison(&haul.large);
         let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
-        spare.prepend(haul.regular);
+        let mut regular = haul.regular;
+        largest_first(&mut regular);
+        spare.prepend(regular);
         spare_large.prepend(haul.large);
         self.spare.set(spare);
         self.spare_large.set(spare_large);
@@ -212,5 +278,16 @@ impl RawArena {
 fn poison(list: &ChunkList) {
     if cfg!(asan) {
         list.iter().for_each(|chunk| chunk.poison());
+    }
+}
+
+/// Moves the last chunk of a frame to the front if it is larger than the first: what fits into one chunk then stays in one
+/// from the next frame on, a growing vector is not copied from chunk to chunk, and the smaller chunks become surplus.
+fn largest_first(list: &mut ChunkList) {
+    if let (Some(first), Some(last)) = (list.front(), list.back())
+        && last.bytes() > first.bytes()
+    {
+        list.remove(last);
+        list.push_front(last);
     }
 }
