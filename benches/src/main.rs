@@ -1,0 +1,74 @@
+//! Measures everything and rewrites `docs/performance.md`: `cargo run --release -p benches`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use benches::measure::{self, Data, Effort, Plan};
+use benches::report;
+use clap::Parser;
+
+/// framealloc against its peers: times, instructions, memory.
+#[derive(Debug, Parser)]
+#[command(name = "benches")]
+struct Args {
+    /// Measure only these rows or groups, and print what comes out instead of writing the page
+    rows: Vec<String>,
+    /// Everything once, in under three minutes: that it works, not how fast it is
+    #[arg(long)]
+    short: bool,
+    /// Processes that each row is timed in
+    #[arg(long, default_value_t = 9)]
+    processes: usize,
+    /// Write the page of the last run's figures again, without measuring
+    #[arg(long)]
+    render: bool,
+    /// Measure for the process that asked
+    #[arg(long, hide = true, value_name = "WHAT")]
+    child: Option<String>,
+    /// Rounds a process, for the child
+    #[arg(long, hide = true, default_value_t = 15)]
+    rounds: usize,
+    /// Microseconds a contender has in a round, for the child
+    #[arg(long, hide = true, default_value_t = 2_000)]
+    slice_us: u64,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let effort = Effort { rounds: args.rounds, slice: Duration::from_micros(args.slice_us) };
+    if let Some(what) = &args.child {
+        return measure::child(what, &args.rows, effort);
+    }
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cache = root.join("target").join("performance.json");
+    if args.render {
+        let text = std::fs::read_to_string(&cache).map_err(|error| format!("no figures of an earlier run: {error}"))?;
+        let data = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        return report::write(&root, &data);
+    }
+    let plan = if args.short { Plan::short() } else { Plan::full(args.processes) };
+    let data = measure::everything(&plan, &args.rows)?;
+    report::print(&data, &mut std::io::stdout().lock()).map_err(|error| error.to_string())?;
+    if args.short || !args.rows.is_empty() {
+        return Ok(());
+    }
+    keep(&cache, &data)?;
+    report::write(&root, &data)
+}
+
+fn keep(cache: &std::path::Path, data: &Data) -> Result<(), String> {
+    let text = serde_json::to_string(data).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(cache.parent().expect("a file in a folder")).map_err(|error| error.to_string())?;
+    std::fs::write(cache, text).map_err(|error| format!("{}: {error}", cache.display()))
+}

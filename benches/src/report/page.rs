@@ -1,0 +1,60 @@
+//! The page: a text with places for figures, `{{what which}}` on a line of its own.
+
+use super::{tables, verdicts};
+use crate::measure::Data;
+use crate::row::{Group, Row};
+
+/// The text with its places filled.
+///
+/// # Errors
+///
+/// Names the place that nothing fits.
+pub(super) fn fill(text: &str, rows: &[Row], data: &Data) -> Result<String, String> {
+    let mut page = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
+            Some(place) => page.push_str(place_holder(place, rows, data)?.trim_end()),
+            None => page.push_str(line),
+        }
+        page.push('\n');
+    }
+    Ok(page)
+}
+
+fn place_holder(place: &str, rows: &[Row], data: &Data) -> Result<String, String> {
+    let group = |name: &str| Group::ALL.into_iter().find(|group| group.name() == name);
+    match place.split_once(' ') {
+        None => match place {
+            "machine" => Ok(machine(data)),
+            "bars" => Ok(tables::bars(&verdicts::all(rows, data))),
+            "debug" => Ok(tables::debug(rows, data)),
+            #[cfg(feature = "heaps")]
+            "resident" => Ok(tables::resident(data)),
+            "game" => data.game.as_ref().map(tables::game).ok_or_else(|| "the game was not played".to_owned()),
+            _ => Err(format!("the page has a place \"{place}\", for which there is nothing")),
+        },
+        Some(("group", name)) => match group(name) {
+            Some(group) => Ok(format!(
+                "`cargo run --release -p benches -- {name}`\n\n![{name}](performance/{name}.svg)\n\n<details><summary>Every figure</summary>\n\n{}\n</details>",
+                tables::group(group, rows, data)
+            )),
+            None => Err(format!("there is no group \"{name}\"")),
+        },
+        Some(_) => Err(format!("the page has a place \"{place}\", for which there is nothing")),
+    }
+}
+
+fn machine(data: &Data) -> String {
+    let machine = &data.machine;
+    format!(
+        "| | |\n|---|---|\n| date | {} |\n| processor | {}, {} cores, {} |\n| system | {} |\n| compiler | {} |\n| with | {} |\n| processes | {} for each row |\n",
+        machine.date,
+        machine.processor,
+        machine.cores,
+        machine.caches,
+        machine.kernel,
+        machine.rustc,
+        machine.peers.join(", "),
+        data.times.len()
+    )
+}
