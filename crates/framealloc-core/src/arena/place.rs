@@ -107,6 +107,15 @@ impl<const M: usize, T> Growing<'_, M, T> {
         }
     }
 
+    /// The slice, as long as its memory.
+    #[inline(always)]
+    fn keep(self) -> NonNull<[T]> {
+        let done = mem::ManuallyDrop::new(self);
+        NonNull::slice_from_raw_parts(done.start, done.len)
+    }
+
+    /// The slice; the rest of its memory is given back.
+    #[inline]
     fn finish(self) -> NonNull<[T]> {
         let done = mem::ManuallyDrop::new(self);
         let layout = Self::layout(done.capacity);
@@ -284,35 +293,25 @@ impl RawArena {
         &self,
         iter: impl IntoIterator<Item = T>,
     ) -> Result<NonNull<[T]>, E> {
+        /// Room is made at once for as many elements as there can be, if that takes no more bytes than this.
+        const SMALL: usize = 4096;
         let mut iter = iter.into_iter();
-        let promised = iter.size_hint().0;
-        let start = self.reserve_slice::<M, E, T>(promised)?;
-        let layout = Growing::<'_, M, T>::layout(promised);
-        // Dropped in the reverse order: first the elements, then their memory.
-        let reserved = Reserved::<M> { arena: self, block: start.cast(), layout };
-        let mut filled = Filled { start, len: 0 };
-        // This loop's state stays in registers: growing, which takes a reference to it, is left to a call at the end.
-        let next = loop {
-            let next = iter.next();
-            if filled.len == promised {
-                break next;
-            }
-            let Some(value) = next else { break None };
-            // SAFETY: below what is reserved.
-            unsafe { start.add(filled.len).write(value) };
-            filled.len += 1;
+        let room = match iter.size_hint() {
+            (_, Some(most)) if most.saturating_mul(size_of::<T>()) <= SMALL => most,
+            (least, _) => least,
         };
-        let len = filled.len;
-        mem::forget(filled);
-        reserved.keep();
-        let growing = Growing::<'_, M, T> { arena: self, start, capacity: promised, len };
-        match next {
+        let start = self.reserve_slice::<M, E, T>(room)?;
+        // This loop's state stays in registers: growing, which takes a reference to it, is left to a call at the end.
+        let mut growing = Growing::<'_, M, T> { arena: self, start, capacity: room, len: 0 };
+        while growing.len < room {
+            let Some(value) = iter.next() else { return Ok(growing.finish()) };
+            // SAFETY: below what is reserved.
+            unsafe { start.add(growing.len).write(value) };
+            growing.len += 1;
+        }
+        match iter.next() {
             Some(value) => growing.take_rest::<E>(value, iter),
-            None if len < promised => Ok(growing.finish()),
-            None => {
-                mem::forget(growing);
-                Ok(NonNull::slice_from_raw_parts(start, len))
-            }
+            None => Ok(growing.keep()),
         }
     }
 

@@ -186,12 +186,7 @@ impl RawArena {
     #[inline(always)]
     pub(crate) fn value<const M: usize, E: Refusal, T>(&self, value: T) -> Result<NonNull<T>, E> {
         let cursor = self.cursor.get();
-        let Some(bump) = self.fit::<M, T>(cursor) else {
-            let place = E::refill(self, size_of::<T>(), align_of::<T>())?.cast::<T>();
-            // SAFETY: just reserved for a `T`.
-            unsafe { place.write(value) };
-            return Ok(place);
-        };
+        let Some(bump) = self.fit::<M, T>(cursor) else { return self.value_cold(value) };
         let place = at(cursor, bump.start);
         annotate::used(place.as_ptr(), size_of::<T>());
         let place = place.cast::<T>();
@@ -200,6 +195,15 @@ impl RawArena {
         unsafe { place.write(value) };
         self.cursor.set(at(cursor, bump.cursor));
         self.note_allocation();
+        Ok(place)
+    }
+
+    #[cold]
+    #[inline(always)]
+    fn value_cold<E: Refusal, T>(&self, value: T) -> Result<NonNull<T>, E> {
+        let place = E::refill(self, size_of::<T>(), align_of::<T>())?.cast::<T>();
+        // SAFETY: just reserved for a `T`.
+        unsafe { place.write(value) };
         Ok(place)
     }
 
@@ -357,10 +361,13 @@ impl RawArena {
 
     /// Frees a block: its memory is used again if it is the last one, or alone in its chunk.
     ///
+    /// Out of line, so that dropping a vector is a test and a call that takes values: as such it becomes a part of the paths
+    /// where something unwinds, too, no address of the vector leaves its function, and it can live in registers.
+    ///
     /// # Safety
     ///
     /// `block` is live, of this arena, with this `layout`, and not used afterwards.
-    #[inline]
+    #[inline(never)]
     pub(crate) unsafe fn free<const M: usize>(&self, block: NonNull<u8>, layout: Layout) {
         annotate::free(block.as_ptr(), layout.size());
         if self.is_last::<M>(block, layout.size()) {

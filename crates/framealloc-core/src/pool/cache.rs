@@ -4,6 +4,7 @@
 //! depot when the thread dies. What is free beyond its bounds is the depot's.
 
 use core::cell::Cell;
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use std::sync::{Arc, Weak};
 use std::thread_local;
@@ -20,10 +21,19 @@ thread_local! {
     static LAST: Cell<(u64, *const Cache)> = const { Cell::new((0, ptr::null())) };
 }
 
+/// Objects whose lines are asked for together, as many as a core waits for at a time or a few less.
+const GROUP: usize = 8;
+
+/// Bytes from which an object is worth a prefetch of its own; smaller ones share lines with their neighbours.
+const ALONE: usize = 32;
+
 /// Up to [`class::limit`] free objects of one class.
 pub(super) struct Magazine {
     len: Cell<usize>,
-    slots: [Cell<NonNull<u8>>; LIMIT],
+    /// Objects at the bottom whose lines were not asked for yet. What is freed here lies above, and is warm anyway.
+    cold: Cell<usize>,
+    /// Those below `len` are initialised. Memory for the others is not touched before it is needed.
+    slots: [Cell<MaybeUninit<NonNull<u8>>>; LIMIT],
 }
 
 /// The magazines of one thread for one pool. The thread's list of residents holds the only lasting reference.
@@ -40,7 +50,7 @@ unsafe impl Send for Cache {}
 // SAFETY: as above.
 unsafe impl Sync for Cache {}
 
-/// An object of `class` from this thread's cache of pool `id`, if that was used last and has one.
+/// An object of `class` from this thread's cache of pool `id`, if that was used last and has a warm one.
 #[inline(always)]
 pub(super) fn take(id: u64, class: usize) -> Option<NonNull<u8>> {
     let (last, cache) = LAST.get();
@@ -48,7 +58,18 @@ pub(super) fn take(id: u64, class: usize) -> Option<NonNull<u8>> {
         return None;
     }
     // SAFETY: a cache that `LAST` names is alive: its drop, and the thread's end, clear `LAST`. No pool's id is 0.
-    unsafe { &(*cache).magazines[class] }.pop()
+    unsafe { &(*cache).magazines[class] }.pop_warm()
+}
+
+/// As [`take`], warm or not.
+#[inline(always)]
+pub(super) fn take_any(id: u64, class: usize) -> Option<NonNull<u8>> {
+    let (last, cache) = LAST.get();
+    if last != id {
+        return None;
+    }
+    // SAFETY: as in `take`.
+    unsafe { &(*cache).magazines[class] }.pop(class)
 }
 
 /// Puts a free object of `class` into this thread's cache of pool `id`, if that was used last and has room.
@@ -89,12 +110,7 @@ fn register(core: &Arc<PoolCore>) -> Option<*const Cache> {
     if core.door().strong_count() == 0 {
         return None;
     }
-    let cache = Arc::new(Cache {
-        magazines: [const { Magazine::new() }; CLASSES],
-        id: core.id(),
-        core: Arc::downgrade(core),
-        door: core.door().clone(),
-    });
+    let cache = Cache::new(core);
     thread::register(core.id(), Arc::as_ptr(&cache).cast(), cache);
     // Registering may drop the caches of closed pools, and with that run a governor, which may even have closed
     // this one: what counts is what the list says now.
@@ -102,6 +118,24 @@ fn register(core: &Arc<PoolCore>) -> Option<*const Cache> {
 }
 
 impl Cache {
+    /// An empty cache, built in place: most of it is slots, which get their values when they are used.
+    fn new(core: &Arc<PoolCore>) -> Arc<Self> {
+        let mut cache = Arc::<Self>::new_uninit();
+        let place = Arc::get_mut(&mut cache).expect("nobody else has it yet").as_mut_ptr();
+        // SAFETY: the place is valid for a cache, and all fields are written but the slots, which need no value.
+        unsafe {
+            (&raw mut (*place).id).write(core.id());
+            (&raw mut (*place).core).write(Arc::downgrade(core));
+            (&raw mut (*place).door).write(core.door().clone());
+            for class in 0..CLASSES {
+                let magazine = &raw mut (*place).magazines[class];
+                (&raw mut (*magazine).len).write(Cell::new(0));
+                (&raw mut (*magazine).cold).write(Cell::new(0));
+            }
+            cache.assume_init()
+        }
+    }
+
     /// The magazine of `class`.
     pub(super) fn magazine(&self, class: usize) -> &Magazine {
         &self.magazines[class]
@@ -142,19 +176,30 @@ impl Drop for Cache {
 }
 
 impl Magazine {
-    const fn new() -> Self {
-        Self { len: Cell::new(0), slots: [const { Cell::new(NonNull::dangling()) }; LIMIT] }
-    }
-
+    /// The last object, unless it is cold: one comparison finds both that the magazine is empty and that it is time to
+    /// ask for lines.
     #[inline(always)]
-    pub(super) fn pop(&self) -> Option<NonNull<u8>> {
+    fn pop_warm(&self) -> Option<NonNull<u8>> {
         let len = self.len.get();
-        if len == 0 {
+        if len <= self.cold.get() {
             return None;
         }
         self.len.set(len - 1);
-        // SAFETY: `len` is at most `LIMIT`: `push` and `fill` alone raise it.
-        Some(unsafe { self.slots.get_unchecked(len - 1) }.get())
+        // SAFETY: `len` is at most `LIMIT`, and the slots below are initialised: `push` and `fill` alone raise it.
+        Some(unsafe { self.slots.get_unchecked(len - 1).get().assume_init() })
+    }
+
+    /// The last object. Those of the group below it were asked for when the group above began; now the next is.
+    #[inline(always)]
+    pub(super) fn pop(&self, class: usize) -> Option<NonNull<u8>> {
+        let len = self.len.get();
+        let last = len.checked_sub(1)?;
+        let cold = if class::size(class) < ALONE { 0 } else { len.saturating_sub(GROUP) };
+        self.cold.set(cold);
+        self.prefetch(cold);
+        self.len.set(last);
+        // SAFETY: the slots below `len` are initialised.
+        Some(unsafe { self.slots[last].get().assume_init() })
     }
 
     /// False if the magazine is full.
@@ -166,20 +211,30 @@ impl Magazine {
             return false;
         }
         // SAFETY: `len` is less than the limit, which is at most `LIMIT`.
-        unsafe { self.slots.get_unchecked(len) }.set(object);
+        unsafe { self.slots.get_unchecked(len) }.set(MaybeUninit::new(object));
         self.len.set(len + 1);
         true
     }
 
-    /// Asks for the lines of all objects before they are written, all at once: they lie in another core's cache if
-    /// that freed them, and stores would wait for a few at a time. In measurements a fifth of what filling costs, and
-    /// a quarter where another thread frees.
-    pub(super) fn prefetch(&self) {
-        for slot in &self.slots[..self.len.get()] {
+    /// Asks for the lines of what a filled magazine hands out first.
+    pub(super) fn prefetch_first(&self, class: usize) {
+        if class::size(class) >= ALONE {
+            self.prefetch(self.len.get());
+        }
+    }
+
+    /// Asks for the lines of the group below `end`, to be written: they lie in another core's cache if that freed them,
+    /// and stores would wait for a few at a time. All lines of a batch at once would wait for each other; a group at a
+    /// time is there when it is needed. `end` is at most `len`.
+    #[inline(always)]
+    fn prefetch(&self, end: usize) {
+        for slot in &self.slots[end.saturating_sub(GROUP)..end] {
             #[cfg(all(target_arch = "x86_64", not(miri)))]
-            // SAFETY: a prefetch is a hint that touches no memory, and no operation on processors that lack it.
+            // SAFETY: `end` is at most `len`, below which slots are initialised; a prefetch is a hint that touches no
+            // memory, and no operation on processors that lack it.
             unsafe {
-                core::arch::asm!("prefetchw [{}]", in(reg) slot.get().as_ptr(), options(nostack, preserves_flags, readonly));
+                let object = slot.get().assume_init().as_ptr();
+                core::arch::asm!("prefetchw [{}]", in(reg) object, options(nostack, preserves_flags, readonly));
             }
             #[cfg(not(all(target_arch = "x86_64", not(miri))))]
             let _ = slot;
@@ -191,7 +246,7 @@ impl Magazine {
         debug_assert_eq!(self.len.get(), 0, "a magazine is filled when it is empty");
         let mut len = 0;
         for (slot, object) in self.slots.iter().zip(objects) {
-            slot.set(object);
+            slot.set(MaybeUninit::new(object));
             len += 1;
         }
         self.len.set(len);
@@ -201,6 +256,7 @@ impl Magazine {
     /// slots as it goes: it is used up before the magazine is used again.
     pub(super) fn unload(&self, keep: usize) -> impl Iterator<Item = NonNull<u8>> {
         let len = self.len.replace(keep.min(self.len.get()));
-        self.slots[self.len.get()..len].iter().map(Cell::get)
+        // SAFETY: the slots below the length that was are initialised, and stay so.
+        self.slots[self.len.get()..len].iter().map(|slot| unsafe { slot.get().assume_init() })
     }
 }

@@ -1,42 +1,80 @@
-//! Size classes: ten powers of two, chosen by the larger of size and alignment, so that every object is aligned.
+//! Size classes: powers of two and what lies half-way between them, chosen by size and alignment so that every object is
+//! aligned.
+//!
+//! Without the half-way ones a quarter of the memory would lie idle behind objects of random sizes.
 
 use core::alloc::Layout;
 
-/// Number of classes.
-pub(super) const CLASSES: usize = 10;
+/// Number of classes: 8, 16, 24, 32, 48, 64, 96 and so on to 4096 bytes.
+pub(super) const CLASSES: usize = 18;
 
 /// Bytes of an object of the smallest class. Free objects hold no link, so that any size would do; this is a slot's.
 const SMALLEST: usize = 8;
 
 /// Bytes of an object of the largest class.
-const LARGEST: usize = SMALLEST << (CLASSES - 1);
+const LARGEST: usize = SIZES[CLASSES - 1];
 
 /// Objects a thread may keep of one class: half of them change hands at a time, which makes the depot's lock rare enough
 /// where one thread allocates and another frees. Twice as many gain little more and strand twice as much.
 pub(super) const LIMIT: usize = 256;
 
-/// Bytes a thread may keep of one class, so that idle threads strand little.
-const LIMIT_BYTES: usize = 32 << 10;
+/// Bytes a thread may keep of one class, so that idle threads strand little: 32 of the largest objects. With a quarter of it
+/// threads wait for the depot's lock more than they work.
+const LIMIT_BYTES: usize = 128 << 10;
+
+/// A class is found by its place: twice the position of the highest bit of size - 1, plus the bit below. 16 bytes have place
+/// 7 and class 1.
+const FIRST: u32 = 6;
+
+const SIZES: [usize; CLASSES] = {
+    let mut sizes = [SMALLEST; CLASSES];
+    let mut class = 1;
+    while class < CLASSES {
+        let place = class as u32 + FIRST;
+        // Even places are three quarters of a power of two, odd ones the whole of it.
+        sizes[class] = (3 + (place as usize & 1)) << (place / 2 - 1);
+        class += 1;
+    }
+    sizes
+};
+
+const LIMITS: [usize; CLASSES] = {
+    let mut limits = [LIMIT; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        let by_bytes = (LIMIT_BYTES / SIZES[class]) & !1;
+        if by_bytes < LIMIT {
+            limits[class] = by_bytes;
+        }
+        class += 1;
+    }
+    limits
+};
 
 /// The class that serves `layout`; `None` above the largest.
 #[inline(always)]
 pub(super) const fn of(layout: Layout) -> Option<usize> {
-    // All three are combined by `or`: only the highest bit of each matters, and the alignment has but one.
+    // All three are combined by `or`: only the two highest bits matter, and an alignment that sets the second one is too
+    // large for three quarters of a power of two.
     let need = (layout.size().saturating_sub(1)) | (layout.align() - 1) | (SMALLEST - 1);
-    if need >= LARGEST { None } else { Some((need.ilog2() + 1 - SMALLEST.ilog2()) as usize) }
+    if need >= LARGEST {
+        return None;
+    }
+    let top = need.ilog2();
+    let place = 2 * top + (need >> (top - 1) & 1) as u32;
+    Some(place.saturating_sub(FIRST) as usize)
 }
 
 /// Bytes of an object of `class`.
 #[inline(always)]
 pub(super) const fn size(class: usize) -> usize {
-    SMALLEST << class
+    SIZES[class]
 }
 
 /// Objects a thread keeps of `class` at most.
 #[inline(always)]
 pub(super) const fn limit(class: usize) -> usize {
-    let by_bytes = LIMIT_BYTES >> (class + SMALLEST.ilog2() as usize);
-    if by_bytes < LIMIT { by_bytes } else { LIMIT }
+    LIMITS[class]
 }
 
 /// Objects that change hands between a thread and the depot at a time.
@@ -58,10 +96,19 @@ mod tests {
             let align = 1 << shift;
             for bytes in 1..=5000 {
                 let need = bytes.max(align);
-                let expected = (0..CLASSES).find(|&class| size(class) >= need);
+                let fits = |&class: &usize| size(class) >= need && size(class).is_multiple_of(align);
+                let expected = (0..CLASSES).find(fits);
                 assert_eq!(class(bytes, align), expected, "{bytes} bytes aligned to {align}");
             }
         }
+    }
+
+    #[test]
+    fn classes_grow_by_a_half_or_a_third() {
+        let sizes: std::vec::Vec<_> = (0..CLASSES).map(size).collect();
+        assert_eq!(sizes[..7], [8, 16, 24, 32, 48, 64, 96]);
+        assert_eq!(sizes[CLASSES - 2..], [3072, 4096]);
+        assert!(sizes.windows(2).skip(1).all(|pair| 2 * pair[1] <= 3 * pair[0]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pools: objects that outlive the frame, in ten size classes, with a cache for each thread over a shared depot.
+//! Pools: objects that outlive the frame, in eighteen size classes, with a cache for each thread over a shared depot.
 //!
 //! Promises that memory freed on any thread, also on a dying one and after the pool is gone, finds its way back, and
 //! that a slab with a live object is never given up. Memory comes from the backends; what a thread is, `thread` knows.
@@ -34,8 +34,8 @@ use shared::PoolCore;
 /// A pool: memory that lives as long as its user wants, on any thread, at a few instructions an object.
 ///
 /// Objects up to 4096 bytes, of an alignment up to that, come from slabs of 64 KiB, each of one size class: a power of
-/// two. Larger ones come straight from the backend. A clone is another name of the same pool. Boxes do not borrow the
-/// pool: they may be dropped after it, on any thread.
+/// two, or half-way between two of them. Larger ones come straight from the backend. A clone is another name of the same
+/// pool. Boxes do not borrow the pool: they may be dropped after it, on any thread.
 ///
 /// A pool is closed when its `SmartAlloc` and all its clones are gone. Then free slabs go back to their backend, and
 /// each of the others follows when its last object is dropped.
@@ -54,13 +54,13 @@ use shared::PoolCore;
 /// ```
 #[derive(Clone)]
 pub struct Pool {
+    /// The core's, here for the warm path.
+    id: u64,
     door: Arc<Door>,
 }
 
 /// What all clones of a pool share; the last one closes it.
 struct Door {
-    /// The core's, here for the warm path.
-    id: u64,
     core: Arc<PoolCore>,
 }
 
@@ -74,8 +74,8 @@ impl Pool {
     /// A pool that takes its memory from `source`.
     pub(crate) fn new(source: Arc<Source>) -> Self {
         let id = thread::unique().get();
-        let door = Arc::new_cyclic(|door| Door { id, core: Arc::new(PoolCore::new(id, door.clone(), source)) });
-        Self { door }
+        let door = Arc::new_cyclic(|door| Door { core: Arc::new(PoolCore::new(id, door.clone(), source)) });
+        Self { id, door }
     }
 
     /// Moves `value` into the pool.
@@ -209,9 +209,9 @@ impl Pool {
         let Some(class) = class::of(layout) else {
             return large::allocate(&self.door.core, layout);
         };
-        let object = match cache::take(self.door.id, class) {
+        let object = match cache::take(self.id, class) {
             Some(object) => object,
-            None => self.door.core.refill(class)?,
+            None => self.door.core.next(class)?,
         };
         annotate::used(object.as_ptr(), class::size(class));
         Ok(object)
@@ -237,7 +237,7 @@ unsafe fn release(memory: NonNull<u8>, layout: Layout) {
         };
         annotate::free(memory.as_ptr(), class::size(class));
         let slab = slab::of(memory);
-        if !cache::put(slab::key(slab), class, memory) {
+        if !cache::put(slab::key(slab, class), class, memory) {
             shared::free_slow(slab, memory);
         }
     }

@@ -8,6 +8,8 @@ use core::iter;
 use core::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
+use crossbeam_utils::CachePadded;
+
 use super::cache::Cache;
 use super::depot::{Depot, Stack};
 use super::slab::{self, CLOSED, Doomed, SLAB, Slab};
@@ -22,7 +24,8 @@ pub(super) struct PoolCore {
     id: u64,
     door: Weak<Door>,
     source: Arc<Source>,
-    depot: Mutex<Depot>,
+    /// Its lock is on a line that no warm path reads.
+    depot: CachePadded<Mutex<Depot>>,
     /// Relaxed counters for reports.
     large_bytes: AtomicUsize,
     large_blocks: AtomicUsize,
@@ -34,7 +37,7 @@ impl PoolCore {
             id,
             door,
             source,
-            depot: Mutex::new(Depot::new()),
+            depot: CachePadded::new(Mutex::new(Depot::new())),
             large_bytes: AtomicUsize::new(0),
             large_blocks: AtomicUsize::new(0),
         }
@@ -49,20 +52,30 @@ impl PoolCore {
         &self.door
     }
 
+    /// An object of `class` when the last-used cache has none that is warm.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn next(self: &Arc<Self>, class: usize) -> Result<NonNull<u8>, AllocError> {
+        match cache::take_any(self.id, class) {
+            Some(object) => Ok(object),
+            None => self.refill(class),
+        }
+    }
+
     /// An object of `class` when the last-used cache has none.
     #[cold]
     #[inline(never)]
-    pub(super) fn refill(self: &Arc<Self>, class: usize) -> Result<NonNull<u8>, AllocError> {
+    fn refill(self: &Arc<Self>, class: usize) -> Result<NonNull<u8>, AllocError> {
         loop {
             let object = if let Some(cache) = cache::current(self) {
                 // SAFETY: the thread's list of residents keeps its cache while the door is open, which the caller's
                 // borrow of the pool sees to; no user code runs while the magazine is used.
                 let magazine = unsafe { (*cache).magazine(class) };
                 // It has some if another pool was used last, or if the governor freed some.
-                magazine.pop().or_else(|| {
+                magazine.pop(class).or_else(|| {
                     self.depot.lock().stock(class, magazine);
-                    magazine.prefetch();
-                    magazine.pop()
+                    magazine.prefetch_first(class);
+                    magazine.pop(class)
                 })
             } else {
                 self.depot.lock().one(class)
@@ -201,7 +214,7 @@ pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
     let (core, class) = unsafe { (slab::core(slab), slab::class(slab)) };
     loop {
         // SAFETY: as above.
-        let closed = unsafe { slab::key(slab) } == CLOSED;
+        let closed = unsafe { slab::key(slab, class) } == CLOSED;
         if closed {
             core.drain_own_cache();
         }

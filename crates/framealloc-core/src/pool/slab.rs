@@ -20,11 +20,18 @@ pub(super) const SLAB: usize = 64 << 10;
 /// The key of a slab whose pool is closed: no thread's cache bears it.
 pub(super) const CLOSED: u64 = u64::MAX;
 
-/// What stands at the start of a slab. It is reached through raw pointers, field by field: threads that free objects
-/// read `key` while another one, which holds the depot's lock, writes the fields below.
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Where the key stands if it is not coloured: on a line that nobody writes to.
+const KEY: usize = size_of::<Header>().next_multiple_of(LINE);
+
+/// Lines among which the keys of coloured slabs are spread.
+const COLOURS: usize = 16;
+
+/// What stands at the start of a slab; behind it stands the slab's key. It is reached through raw pointers, field by field,
+/// under the depot's lock.
 pub(super) struct Header {
-    /// The pool's instance id, or [`CLOSED`].
-    key: AtomicU64,
     /// A counted reference, so that the core outlives its slabs. Never changes.
     core: *const PoolCore,
     block: Block,
@@ -56,17 +63,35 @@ pub(super) unsafe fn of(object: NonNull<u8>) -> Slab {
     unsafe { NonNull::new_unchecked(header) }
 }
 
-/// The key of a slab.
+/// Whether slabs of `class` have their keys on different lines. Every free reads the key of its slab; few sets of a cache
+/// hold what lies at the same place of every slab, and slabs of large objects are many.
+const fn is_coloured(class: usize) -> bool {
+    class::size(class) >= 512
+}
+
+/// Where a slab's key stands.
 ///
 /// # Safety
 ///
-/// The slab is alive: the caller has one of its objects, or the depot's lock.
+/// `slab` names a slab of `class` with the provenance of the whole of it.
 #[inline(always)]
-pub(super) unsafe fn key(slab: Slab) -> u64 {
+unsafe fn place_of_key(slab: Slab, class: usize) -> *mut AtomicU64 {
+    let colour = if is_coloured(class) { slab.addr().get() / SLAB % COLOURS } else { 0 };
+    // SAFETY: objects start behind the last of these places (`first`).
+    unsafe { slab.as_ptr().cast::<u8>().add(KEY + colour * LINE).cast() }
+}
+
+/// The key of a slab of `class`: the pool's instance id, or [`CLOSED`].
+///
+/// # Safety
+///
+/// The slab is alive, the caller having one of its objects or the depot's lock, and is of this class.
+#[inline(always)]
+pub(super) unsafe fn key(slab: Slab, class: usize) -> u64 {
     // Relaxed: the key only decides between a cache of this thread and the depot, both of which are right at any
     // time; what it guards is published by the depot's lock.
     // SAFETY: the slab is alive, and its key is only ever accessed atomically.
-    unsafe { (*slab.as_ptr()).key.load(Ordering::Relaxed) }
+    unsafe { (*place_of_key(slab, class)).load(Ordering::Relaxed) }
 }
 
 /// Closes a slab: from now on its objects go to the depot.
@@ -77,7 +102,7 @@ pub(super) unsafe fn key(slab: Slab) -> u64 {
 pub(super) unsafe fn close(slab: Slab) {
     // Relaxed: see `key`.
     // SAFETY: as in `key`.
-    unsafe { (*slab.as_ptr()).key.store(CLOSED, Ordering::Relaxed) }
+    unsafe { (*place_of_key(slab, class(slab))).store(CLOSED, Ordering::Relaxed) }
 }
 
 /// The slab's own reference to its core, to be used as long as the slab is certain to be alive.
@@ -111,7 +136,6 @@ pub(super) unsafe fn build(core: &Arc<PoolCore>, block: Block, class: usize) -> 
     // SAFETY: the block has room for the header and is aligned for it; nobody else knows of it yet.
     unsafe {
         slab.write(Header {
-            key: AtomicU64::new(core.id()),
             core: Arc::into_raw(Arc::clone(core)),
             block,
             class,
@@ -121,6 +145,7 @@ pub(super) unsafe fn build(core: &Arc<PoolCore>, block: Block, class: usize) -> 
             next: None,
             next_open: None,
         });
+        place_of_key(slab, class).write(AtomicU64::new(core.id()));
         let start = first * class::size(class);
         annotate::free(block.ptr.as_ptr().add(start), SLAB - start);
     }
@@ -137,9 +162,10 @@ pub(super) unsafe fn object(slab: Slab, class: usize, index: usize) -> NonNull<u
     unsafe { slab.cast::<u8>().add((first(class) + index) * class::size(class)) }
 }
 
-/// Objects the header takes the place of.
+/// Objects the header and the key take the place of.
 const fn first(class: usize) -> usize {
-    size_of::<Header>().div_ceil(class::size(class))
+    let lines = if is_coloured(class) { COLOURS } else { 1 };
+    (KEY + lines * LINE).div_ceil(class::size(class))
 }
 
 /// Slabs that are wholly free and in no list any more: dropping it gives them back.

@@ -296,18 +296,18 @@ fn growing_collection_unwinds_and_fallible_one_returns_the_error() {
 fn memory_of_one_class_grows_and_shrinks_in_place() {
     let (pool, _source) = pool();
     let layout = |size, align| Layout::from_size_align(size, align).unwrap();
-    let block = pool.allocate(layout(40, 8)).unwrap();
+    let block = pool.allocate(layout(50, 8)).unwrap();
     assert_eq!(block.len(), 64);
     let at = block.cast::<u8>();
     // SAFETY: each block is used with the layout it has, and the last one is released.
     unsafe {
-        at.write_bytes(9, 40);
-        let grown = pool.grow_zeroed(at, layout(40, 8), layout(60, 64)).unwrap().cast::<u8>();
+        at.write_bytes(9, 50);
+        let grown = pool.grow_zeroed(at, layout(50, 8), layout(60, 64)).unwrap().cast::<u8>();
         assert_eq!(grown, at);
-        assert_eq!((*grown.add(39).as_ptr(), *grown.add(40).as_ptr()), (9, 0));
-        assert_eq!(pool.shrink(at, layout(60, 64), layout(33, 1)).unwrap().cast(), at);
-        let moved = pool.grow(at, layout(33, 1), layout(9000, 1)).unwrap().cast::<u8>();
-        assert_eq!((*moved.as_ptr(), *moved.add(32).as_ptr()), (9, 9));
+        assert_eq!((*grown.add(49).as_ptr(), *grown.add(50).as_ptr()), (9, 0));
+        assert_eq!(pool.shrink(at, layout(60, 64), layout(49, 1)).unwrap().cast(), at);
+        let moved = pool.grow(at, layout(49, 1), layout(9000, 1)).unwrap().cast::<u8>();
+        assert_eq!((*moved.as_ptr(), *moved.add(48).as_ptr()), (9, 9));
         let back = pool.shrink(moved, layout(9000, 1), layout(16, 16)).unwrap().cast::<u8>();
         assert_eq!(*back.add(15).as_ptr(), 9);
         let none = pool.shrink(back, layout(16, 16), layout(0, 16)).unwrap().cast::<u8>();

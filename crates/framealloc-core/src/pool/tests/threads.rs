@@ -59,9 +59,9 @@ fn cache_is_bounded() {
     let (pool, _source) = pool();
     // Two threads' caches.
     assert!(outstanding(&pool, [0u8; 8]) <= 2 * 256 * 8);
-    assert!(outstanding(&pool, [0u8; 512]) <= 2 * 32768);
-    assert!(outstanding(&pool, [0u8; 4096]) <= 2 * 32768);
-    assert_eq!(class::limit(9), 8);
+    assert!(outstanding(&pool, [0u8; 512]) <= 2 * (128 << 10));
+    assert!(outstanding(&pool, [0u8; 4096]) <= 2 * (128 << 10));
+    assert_eq!(class::limit(class::CLASSES - 1), 32);
 }
 
 #[test]
