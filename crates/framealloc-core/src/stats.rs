@@ -30,6 +30,20 @@ pub struct FrameStats {
     pub refused: usize,
 }
 
+#[cfg(feature = "std")]
+impl FrameStats {
+    /// Adds one thread's share.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, share: &ThreadStats, refused: usize) {
+        self.bytes_allocated += share.peak;
+        self.allocation_count += share.allocation_count;
+        self.waste += share.waste;
+        self.chunks += share.chunks;
+        self.refused += refused;
+        self.threads += 1;
+    }
+}
+
 /// One thread's share of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

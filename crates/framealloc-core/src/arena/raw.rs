@@ -186,7 +186,10 @@ impl RawArena {
     #[inline(always)]
     pub(crate) fn value<const M: usize, E: Refusal, T>(&self, value: T) -> Result<NonNull<T>, E> {
         let cursor = self.cursor.get();
-        let Some(bump) = self.fit::<M, T>(cursor) else { return self.value_cold(value) };
+        let Some(bump) = self.fit::<M, T>(cursor) else {
+            core::hint::cold_path();
+            return self.value_cold(value);
+        };
         let place = at(cursor, bump.start);
         annotate::used(place.as_ptr(), size_of::<T>());
         let place = place.cast::<T>();

@@ -115,10 +115,14 @@ impl ChunkStore {
     }
 
     /// Hauls that have come back since the last call, for their arenas.
+    #[inline]
     pub(crate) fn take_hauls(&self) -> Option<Chunk> {
-        if !self.has_returned.load(Ordering::Acquire) {
-            return None;
-        }
+        // Acquire: pairs with the Release of `put_hauls`.
+        if self.has_returned.load(Ordering::Acquire) { self.unshelve_hauls() } else { None }
+    }
+
+    #[cold]
+    fn unshelve_hauls(&self) -> Option<Chunk> {
         let mut shelf = self.shelf.lock();
         self.has_returned.store(false, Ordering::Relaxed);
         let first = shelf.returned.take()?;
@@ -129,11 +133,16 @@ impl ChunkStore {
 
     /// The frame boundary: `surplus` comes in at the bottom, and one chunk above the high-water mark goes back to the
     /// backend. Takes the lock only if there is something to do.
-    pub(crate) fn end_frame(&self, frame: u64, mut surplus: ChunkList) {
+    #[inline]
+    pub(crate) fn end_frame(&self, frame: u64, surplus: ChunkList) {
         self.frame.store(frame, Ordering::Relaxed);
-        if surplus.is_empty() && self.stored() == 0 {
-            return;
+        if !surplus.is_empty() || self.stored() != 0 {
+            self.shelve(frame, surplus);
         }
+    }
+
+    #[cold]
+    fn shelve(&self, frame: u64, mut surplus: ChunkList) {
         let released = {
             let mut shelf = self.shelf.lock();
             let bytes: usize = surplus.iter().map(|chunk| chunk.bytes()).sum();

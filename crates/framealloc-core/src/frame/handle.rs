@@ -171,6 +171,11 @@ impl DropList {
         Self { head: Cell::new(ptr::null_mut()) }
     }
 
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.get().is_null()
+    }
+
     /// The list as the address of its newest entry; this one is empty afterwards.
     pub(crate) fn take(&self) -> *mut u8 {
         self.head.replace(ptr::null_mut()).cast()

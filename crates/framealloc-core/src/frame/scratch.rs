@@ -51,6 +51,13 @@ impl Stash {
         Self { arenas: UnsafeCell::new(Vec::new()), peak: Cell::new(0) }
     }
 
+    /// Whether no scratch arena was ever leased.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.arenas().is_empty()
+    }
+
+    #[inline]
     fn arenas(&self) -> &[Box<ScratchArena>] {
         // SAFETY: the list changes in `lease` only, which no other borrow of it spans.
         unsafe { &*self.arenas.get() }

@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use super::{Core, Exclusive, FrameSlot, SmartAlloc};
+use super::{Core, Exclusive, FrameSlot, SmartAlloc, TagStats};
 use crate::backend::ask;
 use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
@@ -13,6 +13,7 @@ use crate::sync::Ordering;
 
 impl SmartAlloc {
     /// Begins a frame; its number. Beginning twice changes nothing: everything since the last end is one frame.
+    #[inline]
     pub fn begin_frame(&mut self) -> u64 {
         // Sealed frames that were dropped since the last end: their chunks serve this frame without a lock.
         if let Ok(core) = self.core.begin_boundary() {
@@ -38,7 +39,8 @@ impl SmartAlloc {
     /// If a [`Lease`](crate::Lease) is out: [`try_end_frame`](Self::try_end_frame) returns the error.
     #[track_caller]
     pub fn end_frame(&mut self) -> FrameStats {
-        self.try_end_frame().unwrap_or_else(|error| error.raise())
+        self.close().unwrap_or_else(|error| error.raise());
+        self.core.exclusive().last
     }
 
     /// Ends the frame as [`end_frame`](Self::end_frame) does.
@@ -47,28 +49,52 @@ impl SmartAlloc {
     ///
     /// If leases are out; the text says how many. Nothing was changed.
     pub fn try_end_frame(&mut self) -> Result<FrameStats, AllocError> {
+        self.close()?;
+        Ok(self.core.exclusive().last)
+    }
+
+    /// Ends the frame; its figures are the last ones.
+    #[inline]
+    fn close(&mut self) -> Result<(), AllocError> {
         let core = self.core.begin_boundary()?;
-        let (stamp, next) = (self.stamp, self.stamp.next());
-        let reclaimed = core.exclusive().in_flight == 1;
-        let mut boundary = core.collect(reclaimed);
+        if core.exclusive().in_flight == 1 {
+            self.reclaim_frame()
+        } else {
+            self.retain_frame()
+        }
+        Ok(())
+    }
+
+    /// Ends the only frame there is, and reclaims its memory.
+    fn reclaim_frame(&mut self) {
+        let next = self.stamp.next();
+        let core = ExclusiveCore(&self.core);
+        let boundary = core.collect::<true>();
         self.stamp = next;
         let mut panicked = None;
-        if reclaimed {
-            if !boundary.seal.is_empty() {
-                // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing
-                // else of it is borrowed, since `self` is borrowed exclusively and no lease is out.
-                boundary.stats.destructors = unsafe { core.reclaim(boundary.seal, &mut panicked) };
-            }
-        } else {
-            let sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, boundary.stats);
-            core.exclusive_mut().ring.push_back(sealed);
-            boundary.stats.destructors = core.reclaim_expired(&mut panicked);
+        if !boundary.seal.is_empty() {
+            // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing else of
+            // it is borrowed, since `self` is borrowed exclusively and no lease is out.
+            let destructors = unsafe { core.reclaim(boundary.seal, &mut panicked) };
+            core.exclusive_mut().last.destructors = destructors;
         }
-        core.finish(&mut boundary);
-        if let Some(payload) = panicked {
-            std::panic::resume_unwind(payload);
-        }
-        Ok(boundary.stats)
+        core.finish(boundary.surplus);
+        resume(panicked);
+    }
+
+    /// Ends the frame, keeps its memory as that of a frame in flight, and reclaims the oldest one's.
+    fn retain_frame(&mut self) {
+        let (stamp, next) = (self.stamp, self.stamp.next());
+        let core = ExclusiveCore(&self.core);
+        let boundary = core.collect::<false>();
+        self.stamp = next;
+        let sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
+        core.exclusive_mut().ring.push_back(sealed);
+        let mut panicked = None;
+        let destructors = core.reclaim_expired(&mut panicked);
+        core.exclusive_mut().last.destructors = destructors;
+        core.finish(boundary.surplus);
+        resume(panicked);
     }
 
     /// Ends the frame and moves its memory, readable, into an object of its own: for a render thread or a GPU fence. It never
@@ -91,26 +117,51 @@ impl SmartAlloc {
     pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
         let core = self.core.begin_boundary()?;
         let (stamp, next) = (self.stamp, self.stamp.next());
-        let mut boundary = core.collect(false);
+        let boundary = core.collect::<false>();
         self.stamp = next;
         // Sealed before the governor is told: should it panic, the frame is reclaimed.
-        let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, boundary.stats);
+        let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
         let mut panicked = None;
-        boundary.stats.destructors = core.reclaim_expired(&mut panicked);
-        core.finish(&mut boundary);
-        if let Some(payload) = panicked {
-            std::panic::resume_unwind(payload);
-        }
-        sealed.set_stats(boundary.stats);
+        let destructors = core.reclaim_expired(&mut panicked);
+        core.exclusive_mut().last.destructors = destructors;
+        core.finish(boundary.surplus);
+        resume(panicked);
+        sealed.set_stats(core.exclusive().last);
         Ok(sealed)
     }
 }
 
-/// What a boundary gathers from the threads.
+/// What a boundary gathers from the threads, beside the figures.
 struct Boundary {
     seal: Seal,
-    stats: FrameStats,
     surplus: ChunkList,
+}
+
+impl FrameSlot {
+    /// Whether it has an arena in use or nothing, and neither destructors nor tags nor scratch arenas.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.drops.is_empty()
+            && self.tags.is_empty()
+            && self.stash.is_empty()
+            && (self.arena.is_used() || self.arena.is_idle())
+    }
+}
+
+impl Exclusive {
+    /// Empties the lists of the last frame, and keeps their rows.
+    #[inline(always)]
+    fn clear_lists(&mut self) {
+        self.threads.clear();
+        if !self.tags.is_empty() {
+            clear_tags(&mut self.tags);
+        }
+    }
+}
+
+#[cold]
+fn clear_tags(tags: &mut [TagStats]) {
+    tags.iter_mut().for_each(TagStats::clear);
 }
 
 /// Proof that the core is held exclusively: made by `begin_boundary` under `&mut SmartAlloc`.
@@ -143,49 +194,71 @@ impl ExclusiveCore<'_> {
         unsafe { &mut *self.exclusive.get() }
     }
 
-    /// Leaves the frame behind: advances its number first, then moves every thread's chunks out. Where the frame is to be
-    /// `reclaimed` at once, the chunks of threads that have no destructors to run stay, and are empty.
-    fn collect(&self, reclaimed: bool) -> Boundary {
+    /// Leaves the frame behind: advances its number first, then moves every thread's chunks out and sums up the figures. Where
+    /// the frame is to be reclaimed at once (`RECLAIMED`), the chunks of threads that have no destructors to run stay, and
+    /// are empty.
+    #[inline(always)]
+    fn collect<const RECLAIMED: bool>(&self) -> Boundary {
         let state = self.exclusive_mut();
         self.begun.store(false, Ordering::Relaxed);
-        let mut stats = FrameStats { frame: state.frame, ..FrameStats::default() };
+        let (now, peak) = (state.frame, state.last.peak);
         state.frame += 1;
-        state.threads.clear();
-        for tag in &mut state.tags {
-            tag.clear();
-        }
-        let (mut seal, mut surplus) = (Seal::EMPTY, ChunkList::new());
-        let (policy, now) = (self.store.trim, stats.frame);
+        // Summed up in place: the figures are too many for registers.
+        state.last = FrameStats { frame: now, ..FrameStats::default() };
+        state.clear_lists();
+        let mut boundary = Boundary { seal: Seal::EMPTY, surplus: ChunkList::new() };
         // SAFETY: exclusive, by this type's proof.
         unsafe {
             self.slots.boundary(|slot| {
-                if !slot.arena.is_untouched() {
-                    let share = slot.arena.stats();
-                    stats.bytes_allocated += share.peak;
-                    stats.allocation_count += share.allocation_count;
-                    stats.waste += share.waste;
-                    stats.chunks += share.chunks;
-                    stats.refused += slot.arena.refused();
-                    stats.threads += 1;
-                    if self.governed {
-                        state.threads.push(share);
-                    }
-                    let drops = slot.drops.take();
-                    if reclaimed && drops.is_null() {
-                        slot.arena.reset();
-                    } else if let Some(first) = slot.arena.detach(ptr::from_ref(slot).cast(), drops) {
-                        seal.add(first);
+                if RECLAIMED && !self.governed && slot.is_plain() {
+                    if slot.arena.is_used() {
+                        state.last.add(&slot.arena.stats(), slot.arena.refused());
+                        slot.arena.reset_used();
                     }
                 } else {
-                    slot.arena.unload();
+                    self.collect_from::<RECLAIMED>(slot, state, &mut boundary);
                 }
-                slot.tags.drain_into(&mut state.tags);
-                slot.arena.take_surplus(policy, now, &mut surplus);
-                stats.scratch_peak += slot.stash.boundary(policy, now, &mut surplus);
+                if slot.arena.has_spares() {
+                    slot.arena.take_surplus(self.store.trim, now, &mut boundary.surplus);
+                }
             });
         }
-        stats.peak = stats.bytes_allocated.max(state.last.peak);
-        Boundary { seal, stats, surplus }
+        state.last.peak = peak.max(state.last.bytes_allocated);
+        boundary
+    }
+
+    /// One thread's share, whatever it has.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Stash::boundary`](crate::frame::Stash::boundary).
+    #[inline(never)]
+    unsafe fn collect_from<const RECLAIMED: bool>(
+        &self,
+        slot: &FrameSlot,
+        state: &mut Exclusive,
+        boundary: &mut Boundary,
+    ) {
+        if slot.arena.is_untouched() {
+            slot.arena.unload();
+        } else {
+            let share = slot.arena.stats();
+            state.last.add(&share, slot.arena.refused());
+            if self.governed {
+                state.threads.push(share);
+            }
+            let drops = slot.drops.take();
+            if RECLAIMED && drops.is_null() {
+                // SAFETY: exclusive, so that nobody uses what was handed out.
+                unsafe { slot.arena.reset() };
+            } else if let Some(first) = slot.arena.detach(ptr::from_ref(slot).cast(), drops) {
+                boundary.seal.add(first);
+            }
+        }
+        slot.tags.drain_into(&mut state.tags);
+        // SAFETY: this function's contract.
+        state.last.scratch_peak +=
+            unsafe { slot.stash.boundary(self.store.trim, state.last.frame, &mut boundary.surplus) };
     }
 
     /// Runs a frame's destructors and gives its chunks back to the arenas they came from; how many destructors.
@@ -215,6 +288,7 @@ impl ExclusiveCore<'_> {
     }
 
     /// Hands chunks that came back to the arenas they came from.
+    #[inline(always)]
     fn take_back(&self) {
         if let Some(first) = self.store.take_hauls() {
             // SAFETY: hauls of this core's store, of sealed frames that were dropped.
@@ -223,17 +297,25 @@ impl ExclusiveCore<'_> {
     }
 
     /// Hands chunks that came back to their threads, surplus to the store, and the figures to the governor.
-    fn finish(&self, boundary: &mut Boundary) {
+    #[inline(always)]
+    fn finish(&self, surplus: ChunkList) {
         self.take_back();
-        self.store.end_frame(boundary.stats.frame + 1, boundary.surplus.take());
-        boundary.stats.committed = self.store.committed();
         let state = self.exclusive_mut();
-        state.last = boundary.stats;
+        self.store.end_frame(state.frame, surplus);
+        state.last.committed = self.store.committed();
         if let Some(governor) = self.governor() {
-            let threads = core::mem::take(&mut state.threads);
-            ask(governor, (), |governor| governor.end_frame(&boundary.stats, &threads));
+            let (stats, threads) = (state.last, core::mem::take(&mut state.threads));
+            ask(governor, (), |governor| governor.end_frame(&stats, &threads));
             self.exclusive_mut().threads = threads;
         }
+    }
+}
+
+/// Goes on with a panic of a destructor, if there was one.
+#[inline]
+fn resume(panicked: Option<Panic>) {
+    if let Some(payload) = panicked {
+        std::panic::resume_unwind(payload);
     }
 }
 

@@ -63,6 +63,13 @@ impl TagTable {
         Self { rows: UnsafeCell::new(Vec::new()), nested: Cell::new(0) }
     }
 
+    /// Whether no tag was ever counted.
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        // SAFETY: this thread's table, or the caller holds the allocator exclusively; borrowed for this statement only.
+        unsafe { (*self.rows.get()).is_empty() }
+    }
+
     fn add(&self, counts: &TagStats) {
         // SAFETY: this thread's table, borrowed for this statement only, in which no user code runs.
         row(unsafe { &mut *self.rows.get() }, counts.tag).add(counts);

@@ -156,6 +156,7 @@ impl RawArena {
     /// Notes how far the current chunk was filled, and what is lost behind that.
     fn leave_current(&self) {
         if let Some(current) = self.used.get().back() {
+            current.header().last_used.set(self.now());
             let filled = self.filled();
             current.header().filled.set(filled);
             self.base.set(self.base.get() + filled);
@@ -206,7 +207,8 @@ impl RawArena {
         None
     }
 
-    /// Notes that the current chunk was used in this frame.
+    /// Notes that the current chunk was used until now. It was stamped when it was taken, which may be many frames ago, for it
+    /// stays while it suffices.
     pub(super) fn stamp_current(&self) {
         if let Some(current) = self.used.get().back() {
             current.header().last_used.set(self.now());

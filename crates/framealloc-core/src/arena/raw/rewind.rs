@@ -96,12 +96,28 @@ impl RawArena {
     /// Nothing that was handed out is used afterwards.
     #[inline]
     pub(crate) unsafe fn reset(&self) {
-        if self.chunks.get() == 1 && self.large.get() == 0 && self.peak() != 0 {
+        if self.is_used() {
+            // SAFETY: this function's contract.
+            unsafe { self.reset_used() };
+        } else {
+            self.reset_chunks();
+        }
+    }
+
+    /// The same for an arena that [`is_used`](Self::is_used).
+    ///
+    /// # Safety
+    ///
+    /// As for [`reset`](Self::reset).
+    #[inline(always)]
+    pub(crate) unsafe fn reset_used(&self) {
+        if self.chunks.get() == 1 && self.large.get() == 0 {
             // All lay in the current chunk, which stays where it is.
             self.back_to(self.start.get());
-            self.stamp_current();
             self.clear_figures();
-            self.rebound();
+            if self.grant.replace(usize::MAX) != usize::MAX {
+                self.rebound();
+            }
         } else {
             self.reset_chunks();
         }
@@ -112,6 +128,7 @@ impl RawArena {
     #[inline]
     pub(crate) fn unload(&self) {
         if self.chunks.get() == 1 && self.large.get() == 0 && self.position() == 0 {
+            self.stamp_current();
             let mut spare = self.spare.get();
             spare.prepend(self.used.take());
             self.spare.set(spare);
@@ -124,6 +141,7 @@ impl RawArena {
     #[cold]
     #[inline(never)]
     fn reset_chunks(&self) {
+        self.stamp_current();
         let (mut used, mut large) = (self.used.take(), self.used_large.take());
         largest_first(&mut used);
         self.start_over();
@@ -142,6 +160,7 @@ impl RawArena {
         self.chunks.set(0);
         self.large.set(0);
         self.used_bytes.set(0);
+        self.grant.set(usize::MAX);
         self.clear_figures();
     }
 
@@ -151,7 +170,6 @@ impl RawArena {
         self.count.set(0);
         self.waste.set(0);
         self.refused.set(0);
-        self.grant.set(usize::MAX);
     }
 
     /// Whether nothing was asked for since the last reset.
@@ -159,6 +177,26 @@ impl RawArena {
     #[inline]
     pub(crate) fn is_untouched(&self) -> bool {
         self.peak() == 0 && self.refused.get() == 0
+    }
+
+    /// Whether anything was handed out since the last reset.
+    #[inline(always)]
+    pub(crate) fn is_used(&self) -> bool {
+        self.peak() != 0
+    }
+
+    /// Whether nothing was asked for since the last reset, and no chunk is in use.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.chunks.get() == 0 && self.refused.get() == 0
+    }
+
+    /// Whether there are chunks in which nothing lies, beside the current one.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn has_spares(&self) -> bool {
+        !self.spare.get().is_empty() || !self.spare_large.get().is_empty()
     }
 
     /// What was handed out since the last reset.
@@ -176,6 +214,7 @@ impl RawArena {
     }
 
     #[cfg(feature = "std")]
+    #[inline]
     pub(crate) fn refused(&self) -> usize {
         self.refused.get()
     }
@@ -209,6 +248,7 @@ impl RawArena {
     }
 
     /// One spare chunk of each kind that no frame has needed for a window, off its list.
+    #[inline]
     pub(crate) fn take_surplus(&self, policy: TrimPolicy, now: u64, into: &mut ChunkList) {
         for cell in [&self.spare, &self.spare_large] {
             let mut list = cell.get();
@@ -232,6 +272,7 @@ impl RawArena {
     /// Moves the used chunks out, and starts over. `None` if there are none.
     #[cfg(feature = "std")]
     pub(crate) fn detach(&self, slot: *const (), drops: *mut u8) -> Option<Chunk> {
+        self.stamp_current();
         let haul = Haul {
             regular: self.used.take(),
             large: self.used_large.take(),
