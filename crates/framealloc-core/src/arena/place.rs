@@ -155,7 +155,8 @@ impl RawArena {
         more: usize,
     ) -> (NonNull<T>, usize) {
         type Refused = core::convert::Infallible;
-        let least = if size_of::<T>() == 1 { 8 } else { 4 };
+        // A text is rarely shorter, and growing it in place costs a call each time.
+        let least = if size_of::<T>() == 1 { 32 } else { 4 };
         let wanted = capacity.saturating_add(more.max(capacity)).max(least);
         let Ok(new) = Layout::array::<T>(wanted) else { AllocError::capacity(wanted, size_of::<T>()).raise() };
         let old = Growing::<'_, M, T>::layout(capacity);

@@ -124,9 +124,8 @@ impl<'f> FrameString<'f> {
     #[inline]
     #[track_caller]
     pub fn push_str(&mut self, text: &str) {
-        // First of all, so that a refusal comes before the first byte and leaves whole characters.
-        self.bytes.reserve(text.len());
-        self.bytes.extend_from_slice(text.as_bytes());
+        // A refusal comes before the first byte, and so leaves whole characters.
+        self.bytes.append(text.as_bytes());
     }
 
     /// Appends a string.

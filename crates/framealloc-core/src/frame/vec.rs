@@ -146,7 +146,7 @@ impl<'f, T> FrameVec<'f, T> {
     pub fn push(&mut self, value: T) {
         let len = self.vec.len();
         if len == self.vec.capacity() {
-            self.grow();
+            self.grow(1);
         }
         // SAFETY: below the capacity, and initialised before the length tells so.
         unsafe {
@@ -155,16 +155,42 @@ impl<'f, T> FrameVec<'f, T> {
         }
     }
 
-    /// Makes room for one more. All that leaves this function is values: a vector whose address nobody has seen can live in
+    /// Sees to it that there is room for `additional` more.
+    #[inline(always)]
+    #[track_caller]
+    fn make_room(&mut self, additional: usize) {
+        let room = self.vec.capacity() - self.vec.len();
+        if room < additional {
+            self.grow(additional - room);
+        }
+    }
+
+    /// Appends a copy of a slice of plain data as a block.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn append(&mut self, source: &[T])
+    where
+        T: Copy,
+    {
+        self.make_room(source.len());
+        let len = self.vec.len();
+        // SAFETY: there is room for all of `source`, which a vector that is borrowed exclusively does not overlap.
+        unsafe {
+            self.vec.as_mut_ptr().add(len).copy_from_nonoverlapping(source.as_ptr(), source.len());
+            self.vec.set_len(len + source.len());
+        }
+    }
+
+    /// Makes room for `more` than the capacity. All that leaves this function is values: a vector whose address nobody has seen can live in
     /// registers, and pushing is then no trip through memory.
     #[inline(always)]
     #[track_caller]
-    fn grow(&mut self) {
+    fn grow(&mut self, more: usize) {
         let (frame, len, capacity) = (self.frame(), self.vec.len(), self.vec.capacity());
         // SAFETY: a vector's pointer is not null.
         let start = unsafe { NonNull::new_unchecked(self.vec.as_mut_ptr()) };
         // SAFETY: the vector's block, of this frame, and all of its capacity; the old vector is forgotten below.
-        let (start, capacity) = unsafe { frame.raw().grown::<ALIGN, T>(start, capacity, 1) };
+        let (start, capacity) = unsafe { frame.raw().grown::<ALIGN, T>(start, capacity, more) };
         // SAFETY: the elements were moved along, and the block is one that the frame's allocator may grow and free.
         let grown = unsafe { Vec::from_raw_parts_in(start.as_ptr(), len, capacity, frame) };
         core::mem::forget(core::mem::replace(&mut self.vec, grown));
@@ -219,8 +245,8 @@ impl<'f, T> FrameVec<'f, T> {
     #[track_caller]
     fn extend_grown(&mut self, iter: &mut impl Iterator<Item = T>) {
         while let Some(value) = iter.next() {
-            self.vec.reserve(iter.size_hint().0.saturating_add(1));
-            self.vec.push(value);
+            self.make_room(iter.size_hint().0.saturating_add(1));
+            self.push(value);
             if self.fill(iter) {
                 return;
             }
@@ -247,7 +273,7 @@ impl<'f, T> FrameVec<'f, T> {
     where
         T: Clone,
     {
-        self.vec.reserve(source.len());
+        self.make_room(source.len());
         let mut appended = Appended::to(&mut self.vec);
         // Bounded by the slice alone, so that a slice of plain data is copied as a block.
         for value in source {
@@ -341,7 +367,7 @@ impl<T> Extend<T> for FrameVec<'_, T> {
     #[track_caller]
     fn extend<I: IntoIterator<Item = T>>(&mut self, iter: I) {
         let mut iter = iter.into_iter();
-        self.vec.reserve(iter.size_hint().0);
+        self.make_room(iter.size_hint().0);
         if !self.fill(&mut iter) {
             self.extend_grown(&mut iter);
         }
