@@ -1,4 +1,6 @@
-//! Measures everything and rewrites `docs/performance.md`: `cargo run --release -p benches`.
+//! Measures everything and rewrites `docs/performance.md`: `cargo performance`, in the workspace's root.
+//!
+//! That is an alias (`.cargo/config.toml`) of a release build whose loops lie where `placement.toml` has them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

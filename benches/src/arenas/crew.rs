@@ -1,5 +1,6 @@
 //! Threads that stay from pass to pass.
 
+use std::hint::black_box;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -19,7 +20,8 @@ impl Crew {
                 let (go, told) = channel();
                 let (make, finished) = (make.clone(), finished.clone());
                 let thread = thread::spawn(move || {
-                    let mut work = make();
+                    // Not known to the compiler: the loop is compiled as a function of its own, as in the rows of one thread.
+                    let mut work: Box<dyn FnMut() -> u64> = black_box(Box::new(make()));
                     for () in told {
                         finished.send(work()).expect("whoever waits is there");
                     }

@@ -1,11 +1,13 @@
 //! How rows are measured: each kind of measurement in processes of its own, which the main one starts anew.
 
 pub mod count;
+pub mod counting;
 pub mod debug;
 pub mod game;
 pub mod machine;
 #[cfg(feature = "heaps")]
 pub mod resident;
+pub mod scaling;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,10 @@ pub struct Data {
     pub resident: Vec<resident::Outcome>,
     /// The headless game.
     pub game: Option<game::Summary>,
+    /// More threads than cores.
+    pub scaling: Option<scaling::Scaling>,
+    /// The value rows with and without the feature `count`.
+    pub counting: Option<counting::Counting>,
 }
 
 /// How much to measure.
@@ -107,6 +113,10 @@ pub fn everything(plan: &Plan, names: &[String]) -> Result<Data, String> {
         }
         say(&format!("the headless game, {} frames", plan.game_frames));
         data.game = Some(game::play(plan.game_frames)?);
+        say("more threads than cores");
+        data.scaling = Some(scaling::outcome(plan.effort)?);
+        say("the feature count");
+        data.counting = Some(counting::samples(plan)?);
     }
     Ok(data)
 }
@@ -125,6 +135,7 @@ pub fn child(what: &str, names: &[String], effort: Effort) -> Result<(), String>
             print_json(&sample)
         }
         "count" => print_json(&count::child(&select(names)?)),
+        "scaling" => print_json(&scaling::child(effort)),
         #[cfg(feature = "heaps")]
         "resident" => print_json(&resident::child(names)?),
         _ => Err(format!("no such measurement: {what}")),

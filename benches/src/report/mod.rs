@@ -46,5 +46,11 @@ pub fn print(data: &Data, out: &mut impl Write) -> io::Result<()> {
     if let Some(game) = &data.game {
         writeln!(out, "{}", tables::game(game))?;
     }
+    if let Some(scaling) = &data.scaling {
+        writeln!(out, "{}", tables::scaling(&rows, data, scaling))?;
+    }
+    if let Some(counting) = &data.counting {
+        writeln!(out, "{}", tables::counting(&rows, counting))?;
+    }
     writeln!(out, "{}", tables::bars(&verdicts::all(&rows, data)))
 }

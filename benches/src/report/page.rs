@@ -31,11 +31,19 @@ fn place_holder(place: &str, rows: &[Row], data: &Data) -> Result<String, String
             #[cfg(feature = "heaps")]
             "resident" => Ok(tables::resident(data)),
             "game" => data.game.as_ref().map(tables::game).ok_or_else(|| "the game was not played".to_owned()),
+            "scaling" => {
+                let of = |scaling| tables::scaling(rows, data, scaling);
+                data.scaling.as_ref().map(of).ok_or_else(|| "scaling was not measured".to_owned())
+            }
+            "counting" => {
+                let of = |counting| tables::counting(rows, counting);
+                data.counting.as_ref().map(of).ok_or_else(|| "the feature count was not measured".to_owned())
+            }
             _ => Err(format!("the page has a place \"{place}\", for which there is nothing")),
         },
         Some(("group", name)) => match group(name) {
             Some(group) => Ok(format!(
-                "`cargo run --release -p benches -- {name}`\n\n![{name}](performance/{name}.svg)\n\n<details><summary>Every figure</summary>\n\n{}\n</details>",
+                "`cargo performance {name}`\n\n![{name}](performance/{name}.svg)\n\n<details><summary>Every figure</summary>\n\n{}\n</details>",
                 tables::group(group, rows, data)
             )),
             None => Err(format!("there is no group \"{name}\"")),

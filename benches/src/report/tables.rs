@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::verdicts::Verdict;
-use crate::measure::{Data, game, time};
+use crate::measure::{Data, counting, game, scaling, time};
 use crate::row::{Group, Row};
 
 /// One row: every contender's time and instructions, and its time against the first's.
@@ -102,6 +102,69 @@ pub(super) fn game(game: &game::Summary) -> String {
             figures.heap_calls_per_frame
         )
         .expect("a string");
+    }
+    out
+}
+
+/// The value rows without and with the feature `count`.
+pub(super) fn counting(rows: &[Row], counting: &counting::Counting) -> String {
+    let mut out = String::from("| | ns a value without `count` | with it | ratio |\n|---|---:|---:|---:|\n");
+    for row in rows.iter().filter(|row| row.group == Group::Values) {
+        let time = |samples| time::nanoseconds(samples, row.id, row.contenders[0].name);
+        let (Some(without), Some(with)) = (time(&counting.without), time(&counting.with)) else { continue };
+        let (without, with) = (without.median, with.median);
+        writeln!(out, "| `{}` | {} | {} | {:.2} |", row.id, digits(without), digits(with), with / without)
+            .expect("a string");
+    }
+    out
+}
+
+/// More threads than cores: what was measured, simulated, counted.
+pub(super) fn scaling(rows: &[Row], data: &Data, scaling: &scaling::Scaling) -> String {
+    let scaling::Costs { object_ns, exchange_ns, exchanges, draw_ns, fill_ns } = scaling.costs;
+    let mut out = format!(
+        "Measured on one thread: {} ns to make and free an object, {} ns for an exchange with the depot, of which there are \
+         {exchanges} for {} objects made and freed; {} ns to draw a chunk, {} ns to fill it.\n\n",
+        digits(object_ns),
+        digits(exchange_ns),
+        scaling::OBJECTS,
+        digits(draw_ns),
+        digits(fill_ns)
+    );
+    out.push_str("Simulated: the part of the time that the lock is held, and the time as a multiple of what a thread takes alone.\n\n");
+    let heads: Vec<String> = scaling::THREADS.iter().map(|threads| format!(" {threads} |")).collect();
+    let rule = "---:|".repeat(heads.len());
+    writeln!(out, "| each thread, threads: | lock held |{} slower by a tenth |\n|---|---:|{rule}---|", heads.concat())
+        .expect("a string");
+    for load in &scaling.loads {
+        let cell = |(held, time): &(f64, f64)| format!(" {:.0} %, {time:.2} |", held * 100.0);
+        let cells: Vec<String> = load.outcomes.iter().map(cell).collect();
+        let slow = scaling::THREADS.iter().zip(&load.outcomes).find(|(_, (_, time))| *time >= 1.1);
+        let slow = slow.map_or_else(|| "not up to 64".to_owned(), |(threads, _)| format!("with {threads} threads"));
+        writeln!(out, "| {} | {} ns |{} {slow} |", load.work, digits(load.held_ns), cells.concat()).expect("a string");
+    }
+    out.push_str(
+        "\nMeasured: the end of a frame and the beginning of the next, by one thread while the others wait.\n\n",
+    );
+    out.push_str("| threads that have allocated | µs | part of a frame at 60 Hz |\n|---:|---:|---:|\n");
+    for threads in scaling::THREADS {
+        let row = rows.iter().find(|row| row.id == format!("frame-threads-{threads}"));
+        let time = row.and_then(|row| time::nanoseconds(&data.times, row.id, row.contenders[0].name));
+        let Some(time) = time else { continue };
+        let microseconds = time.median / 1e3;
+        writeln!(out, "| {threads} | {} | {:.3} % |", digits(microseconds), microseconds * 60.0 / 1e4)
+            .expect("a string");
+    }
+    out.push_str("\nCounted, with that many threads of this machine:\n\n");
+    out.push_str("| threads | chunks drawn, first frame | all later frames | objects alive, MiB | slabs, MiB | objects kept by a thread | ns an object |\n");
+    out.push_str("|---:|---:|---:|---:|---:|---:|---:|\n");
+    for crowd in &scaling.crowds {
+        let alive = (crowd.threads * scaling::OBJECTS * 64) as f64 / f64::from(1 << 20);
+        let slabs = crowd.slabs as f64 / 16.0;
+        let (threads, (first, later)) = (crowd.threads, crowd.draws);
+        let (kept, time) = (crowd.kept, digits(crowd.object_ns));
+        writeln!(out, "| {threads} | {first} | {later} | {alive:.2} | {slabs:.2} | {kept:.0} | {time} |")
+            .expect("a string");
     }
     out
 }

@@ -58,9 +58,9 @@ impl SmartAlloc {
     fn close(&mut self) -> Result<(), AllocError> {
         let core = self.core.begin_boundary()?;
         if core.exclusive().in_flight == 1 {
-            self.reclaim_frame()
+            self.reclaim_frame();
         } else {
-            self.retain_frame()
+            self.retain_frame();
         }
         Ok(())
     }
