@@ -35,7 +35,7 @@ const BUMP_SCOPE_API2: &str = "bump-scope, allocator-api2 Vec";
 const BLINK_API2: &str = "blink-alloc, allocator-api2 Vec";
 /// A `Vec` made for the pass.
 const FRESH: &str = "system, Vec made anew";
-/// A `Vec` cleared and used again, which no arena does better than.
+/// A `Vec` cleared and used again, which allocates nothing.
 const REUSED: &str = "system, Vec reused";
 
 /// 1 to 20 elements: what comes next cannot be guessed.

@@ -105,12 +105,12 @@ pub fn child(effort: Effort) -> Scaling {
         ("the same beside 2 ms of other work", costs.exchanges, objects + OTHER * 1e6 / exchanges, costs.exchange_ns),
         ("4 chunks of 64 KiB drawn and filled", CHUNKS, costs.fill_ns, costs.draw_ns),
     ];
-    let load = |(work, locks, own, held): (&str, usize, f64, f64)| {
+    let load = |(work, locks, own, held), times| {
+        let held = held * times;
         let outcomes = THREADS.map(|threads| simulate(threads, locks, own, held)).to_vec();
-        Load { work: work.to_owned(), held_ns: held, outcomes }
+        Load { work: format!("{work}{}", if times > 1.0 { ", lines far away" } else { "" }), held_ns: held, outcomes }
     };
-    let far = |(work, locks, own, held)| load((work, locks, own, held * FAR));
-    let loads = loads.into_iter().flat_map(|known| [load(known), far(known)]).collect();
+    let loads = loads.into_iter().flat_map(|known| [load(known, 1.0), load(known, FAR)]).collect();
     Scaling { loads, crowds: [1, 2, 16, 64].map(|threads| crowd::crowd(threads, effort.rounds)).to_vec(), costs }
 }
 

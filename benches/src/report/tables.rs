@@ -136,12 +136,17 @@ pub(super) fn scaling(rows: &[Row], data: &Data, scaling: &scaling::Scaling) -> 
     let rule = "---:|".repeat(heads.len());
     writeln!(out, "| each thread, threads: | lock held |{} slower by a tenth |\n|---|---:|{rule}---|", heads.concat())
         .expect("a string");
+    let mut first = (usize::MAX, "nothing");
     for load in &scaling.loads {
         let cell = |(held, time): &(f64, f64)| format!(" {:.0} %, {time:.2} |", held * 100.0);
         let cells: Vec<String> = load.outcomes.iter().map(cell).collect();
         let slow = scaling::THREADS.iter().zip(&load.outcomes).find(|(_, (_, time))| *time >= 1.1);
+        first = first.min(slow.map_or(first, |(threads, _)| (*threads, &load.work)));
         let slow = slow.map_or_else(|| "not up to 64".to_owned(), |(threads, _)| format!("with {threads} threads"));
         writeln!(out, "| {} | {} ns |{} {slow} |", load.work, digits(load.held_ns), cells.concat()).expect("a string");
+    }
+    if let (threads @ ..=64, work) = first {
+        writeln!(out, "\nSlower by a tenth before all others: {work}, with {threads} threads.").expect("a string");
     }
     out.push_str(
         "\nMeasured: the end of a frame and the beginning of the next, by one thread while the others wait.\n\n",

@@ -287,8 +287,7 @@ impl RawArena {
         block
     }
 
-    /// A second chain through memory at every allocation: the loop of `benches` takes 1.1 to 1.3 times as long with it, so it
-    /// is a feature.
+    /// A second chain through memory at every allocation, of which `docs/performance.md` tells the cost: so it is a feature.
     #[inline(always)]
     fn note_allocation(&self) {
         #[cfg(feature = "count")]
