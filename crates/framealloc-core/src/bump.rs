@@ -10,7 +10,7 @@
 /// It is what lets a request whose size is a constant be checked by one addition and one comparison. Every
 /// operating system keeps at least this much at the top of the address space for itself. On x86-64 with an operating
 /// system it keeps half of it, so that no size wraps; without one, or where addresses carry a tag at the top, it may not.
-pub const HEADROOM: usize = if cfg!(all(feature = "std", target_arch = "x86_64")) {
+pub const HEADROOM: usize = if cfg!(all(feature = "std", target_arch = "x86_64", target_pointer_width = "64")) {
     1 << (usize::BITS - 1)
 } else if usize::BITS >= 64 {
     1 << 32

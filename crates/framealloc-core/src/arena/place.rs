@@ -119,11 +119,14 @@ impl<const M: usize, T> Growing<'_, M, T> {
     fn finish(self) -> NonNull<[T]> {
         let done = mem::ManuallyDrop::new(self);
         let layout = Self::layout(done.capacity);
+        let high = done.arena.high();
         // SAFETY: the block is live with this layout. The new one is smaller, of the same alignment: it stays in place.
         let result = unsafe {
             done.arena.shrink::<M, core::convert::Infallible>(done.start.cast(), layout, Self::layout(done.len))
         };
         let Ok(start) = result;
+        // What was reserved and not needed is in no figure.
+        done.arena.set_high(high);
         NonNull::slice_from_raw_parts(start.cast(), done.len)
     }
 }
@@ -155,8 +158,17 @@ impl RawArena {
         more: usize,
     ) -> (NonNull<T>, usize) {
         type Refused = core::convert::Infallible;
-        // A text is rarely shorter, and growing it in place costs a call each time.
-        let least = if size_of::<T>() == 1 { 32 } else { 4 };
+        if size_of::<T>() == 0 {
+            // There is always room for elements of no size, until there are too many to count.
+            AllocError::capacity(usize::MAX, 0).raise()
+        }
+        let least = match size_of::<T>() {
+            // A text is rarely shorter than that, and growing it in place costs a call each time.
+            1 if self.room() >= 32 => 32,
+            1 => 8,
+            2..=1024 => 4,
+            _ => 1,
+        };
         let wanted = capacity.saturating_add(more.max(capacity)).max(least);
         let Ok(new) = Layout::array::<T>(wanted) else { AllocError::capacity(wanted, size_of::<T>()).raise() };
         let old = Growing::<'_, M, T>::layout(capacity);
@@ -294,11 +306,12 @@ impl RawArena {
         &self,
         iter: impl IntoIterator<Item = T>,
     ) -> Result<NonNull<[T]>, E> {
-        /// Room is made at once for as many elements as there can be, if that takes no more bytes than this.
-        const SMALL: usize = 4096;
+        /// Room is made at once for as many elements as there can be, if that takes no more bytes than this, and they are there:
+        /// what is not needed is not lost by much, should the iterator allocate as well.
+        const SMALL: usize = 256;
         let mut iter = iter.into_iter();
         let room = match iter.size_hint() {
-            (_, Some(most)) if most.saturating_mul(size_of::<T>()) <= SMALL => most,
+            (_, Some(most)) if most.saturating_mul(size_of::<T>()) <= SMALL.min(self.room()) => most,
             (least, _) => least,
         };
         let start = self.reserve_slice::<M, E, T>(room)?;

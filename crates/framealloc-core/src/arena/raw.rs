@@ -238,6 +238,23 @@ impl RawArena {
         unsafe { AtomicUsize::from_ptr(self.bound.as_ptr()) }.load(Ordering::Relaxed)
     }
 
+    /// Bytes that fit below the bound.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> usize {
+        self.bound.get() - self.cursor.get().addr().get()
+    }
+
+    /// The peak as far as it is noted: see [`RawArena::peak`].
+    #[inline(always)]
+    pub(crate) fn high(&self) -> usize {
+        self.high.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_high(&self, high: usize) {
+        self.high.set(high);
+    }
+
     /// Memory for a size and alignment that form a valid [`Layout`].
     #[inline(always)]
     pub(crate) fn reserve_layout<const M: usize, E: Refusal>(

@@ -67,6 +67,8 @@ pub(crate) struct Haul {
     pub(crate) large: ChunkList,
     /// Bytes of both.
     pub(crate) bytes: usize,
+    /// Whether there is one chunk, and it is many times larger than what was needed of it.
+    pub(crate) outsized: bool,
     /// The published values whose destructors are due, newest first.
     pub(crate) drops: *mut u8,
     /// The slot the chunks came from; an address to compare and return to, valid while the allocator lives.
@@ -81,6 +83,7 @@ impl Haul {
         regular: ChunkList::new(),
         large: ChunkList::new(),
         bytes: 0,
+        outsized: false,
         drops: ptr::null_mut(),
         slot: ptr::null(),
         next: None,

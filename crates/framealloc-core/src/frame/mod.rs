@@ -1,7 +1,7 @@
 //! What users hold: views of a frame, boxes and collections in it, handles to it, and whole frames sealed.
 //!
-//! Promises that none of it outlives its frame: references, boxes and collections by their lifetime, handles by the frame
-//! number they are checked against. Where the memory comes from is left to the arena below.
+//! Promises that none of it outlives its frame: references, boxes and collections by their lifetime, handles by the stamp of
+//! the frame they are checked against. Where the memory comes from is left to the arena below.
 
 mod boxed;
 mod columns;

@@ -108,7 +108,7 @@ impl Stash {
     fn note_peak(&self, returned: &RawArena) {
         let leased: usize =
             self.arenas().iter().filter(|arena| arena.leased.get()).map(|arena| arena.raw.position()).sum();
-        let leased = leased + returned.position();
+        let leased = leased + returned.peak();
         self.peak.set(self.peak.get().max(leased));
     }
 }

@@ -30,7 +30,7 @@ const KEY: usize = size_of::<Header>().next_multiple_of(LINE);
 const COLOURS: usize = 16;
 
 /// What stands at the start of a slab; behind it stands the slab's key. It is reached through raw pointers, field by field,
-/// under the depot's lock.
+/// under the depot's lock, but for what never changes.
 pub(super) struct Header {
     /// A counted reference, so that the core outlives its slabs. Never changes.
     core: *const PoolCore,

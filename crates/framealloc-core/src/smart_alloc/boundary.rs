@@ -69,8 +69,9 @@ impl SmartAlloc {
     fn reclaim_frame(&mut self) {
         let next = self.stamp.next();
         let core = ExclusiveCore(&self.core);
-        let boundary = core.collect::<true>();
+        // First of all: from here on no handle of this frame is honoured.
         self.stamp = next;
+        let boundary = core.collect::<true>();
         let mut panicked = None;
         if !boundary.seal.is_empty() {
             // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing else of
@@ -86,8 +87,9 @@ impl SmartAlloc {
     fn retain_frame(&mut self) {
         let (stamp, next) = (self.stamp, self.stamp.next());
         let core = ExclusiveCore(&self.core);
-        let boundary = core.collect::<false>();
+        // First of all: from here on no handle of this frame is honoured.
         self.stamp = next;
+        let boundary = core.collect::<false>();
         let sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
         core.exclusive_mut().ring.push_back(sealed);
         let mut panicked = None;
@@ -117,8 +119,9 @@ impl SmartAlloc {
     pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
         let core = self.core.begin_boundary()?;
         let (stamp, next) = (self.stamp, self.stamp.next());
-        let boundary = core.collect::<false>();
+        // First of all: from here on no handle of this frame is honoured.
         self.stamp = next;
+        let boundary = core.collect::<false>();
         // Sealed before the governor is told: should it panic, the frame is reclaimed.
         let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
         let mut panicked = None;
@@ -207,7 +210,7 @@ impl ExclusiveCore<'_> {
         state.last = FrameStats { frame: now, ..FrameStats::default() };
         state.clear_lists();
         let mut boundary = Boundary { seal: Seal::EMPTY, surplus: ChunkList::new() };
-        // SAFETY: exclusive, by this type's proof.
+        // SAFETY: exclusive, by this type's proof, and the frame's stamp has been left behind: nobody uses what lies in it.
         unsafe {
             self.slots.boundary(|slot| {
                 if RECLAIMED && !self.governed && slot.is_plain() {
@@ -240,7 +243,8 @@ impl ExclusiveCore<'_> {
         boundary: &mut Boundary,
     ) {
         if slot.arena.is_untouched() {
-            slot.arena.unload();
+            // SAFETY: nothing lies in it.
+            unsafe { slot.arena.reset() };
         } else {
             let share = slot.arena.stats();
             state.last.add(&share, slot.arena.refused());

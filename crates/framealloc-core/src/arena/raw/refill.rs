@@ -75,6 +75,7 @@ impl RawArena {
                             align,
                             self.growth.size_after(self.chunks.get() - self.large.get()),
                         )?;
+                        chunk.header().last_used.set(self.now());
                         let mut spare = self.spare.get();
                         spare.push_front(chunk);
                         self.spare.set(spare);
@@ -142,7 +143,6 @@ impl RawArena {
         self.used.set(used);
         self.used_bytes.set(self.used_bytes.get() + chunk.bytes());
         self.chunks.set(self.chunks.get() + 1);
-        chunk.header().last_used.set(self.now());
         self.enter(chunk, chunk.start());
     }
 
@@ -207,8 +207,7 @@ impl RawArena {
         None
     }
 
-    /// Notes that the current chunk was used until now. It was stamped when it was taken, which may be many frames ago, for it
-    /// stays while it suffices.
+    /// Notes that the current chunk was needed until now. It was stamped when it was drawn, which may be many frames ago.
     pub(super) fn stamp_current(&self) {
         if let Some(current) = self.used.get().back() {
             current.header().last_used.set(self.now());

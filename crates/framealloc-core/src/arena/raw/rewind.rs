@@ -31,11 +31,13 @@ impl RawArena {
     #[inline]
     pub(crate) unsafe fn rewind(&self, to: Checkpoint) {
         self.note_high();
-        let (chunks, bounded) = (self.chunks.get(), self.grant.get() != usize::MAX);
-        if chunks == to.chunks && !bounded {
+        let chunks = self.chunks.get();
+        // Grants are for the arenas of frames, and scopes for others: the bound is the chunk's end, wherever the cursor is.
+        debug_assert_eq!(self.grant.get(), usize::MAX);
+        if chunks == to.chunks {
             // No chunk was taken: only the cursor has moved.
             self.back_to(to.cursor);
-        } else if to.chunk.is_none() && chunks == 1 && self.large.get() == 0 && !bounded {
+        } else if to.chunk.is_none() && chunks == 1 && self.large.get() == 0 {
             // The first chunk was taken: it stays, empty, so that the next one to come need not take it again.
             self.back_to(self.start.get());
         } else {
@@ -111,31 +113,68 @@ impl RawArena {
     /// As for [`reset`](Self::reset).
     #[inline(always)]
     pub(crate) unsafe fn reset_used(&self) {
-        if self.chunks.get() == 1 && self.large.get() == 0 {
+        let room = self.end.get() - self.start.get().addr().get();
+        if self.chunks.get() != 1 || self.large.get() != 0 {
+            self.reset_chunks();
+        } else if room > self.growth.min && self.is_outsized() {
+            self.retire();
+        } else {
             // All lay in the current chunk, which stays where it is.
             self.back_to(self.start.get());
             self.clear_figures();
             if self.grant.replace(usize::MAX) != usize::MAX {
                 self.rebound();
             }
-        } else {
-            self.reset_chunks();
         }
     }
 
-    /// Puts the current chunk to the spare ones if nothing lies in it and there is no other, so that it can age and be given
-    /// back.
+    /// Whether the current chunk, of more than the smallest size, is many times larger than what was needed of it. If not,
+    /// notes that it was needed.
+    #[inline(never)]
+    fn is_outsized(&self) -> bool {
+        let room = self.end.get() - self.start.get().addr().get();
+        let outsized = self.peak().saturating_sub(self.base.get()) <= room / 4;
+        if !outsized {
+            self.stamp_current();
+        }
+        outsized
+    }
+
+    /// Puts a sole chunk that is much too large to the end of the spare ones, to be used again only if there is none smaller.
+    /// Not stamped: its age is that of the last frame that needed it.
+    #[cold]
+    #[inline(never)]
+    fn retire(&self) {
+        let mut used = self.used.take();
+        poison(&used);
+        self.start_over();
+        let mut spare = self.spare.get();
+        spare.append(used.take());
+        self.spare.set(spare);
+    }
+
+    /// Puts the chunks in use to the spare ones if nothing lies in them, so that they can age and be given back.
     #[inline]
     pub(crate) fn unload(&self) {
-        if self.chunks.get() == 1 && self.large.get() == 0 && self.position() == 0 {
-            self.stamp_current();
-            let mut spare = self.spare.get();
-            spare.prepend(self.used.take());
-            self.spare.set(spare);
-            self.used_bytes.set(0);
-            self.chunks.set(0);
-            self.leave();
+        if self.chunks.get() != 0 && self.position() == 0 {
+            self.unload_chunks();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unload_chunks(&self) {
+        self.stamp_current();
+        let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
+        spare.prepend(self.used.take());
+        spare_large.prepend(self.used_large.take());
+        self.spare.set(spare);
+        self.spare_large.set(spare_large);
+        self.used_bytes.set(0);
+        self.base.set(0);
+        self.chunks.set(0);
+        self.large.set(0);
+        self.leave();
     }
 
     #[cold]
@@ -176,7 +215,7 @@ impl RawArena {
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn is_untouched(&self) -> bool {
-        self.peak() == 0 && self.refused.get() == 0
+        self.peak() == 0 && self.refused.get() == 0 && self.count() == 0
     }
 
     /// Whether anything was handed out since the last reset.
@@ -189,7 +228,7 @@ impl RawArena {
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn is_idle(&self) -> bool {
-        self.chunks.get() == 0 && self.refused.get() == 0
+        self.chunks.get() == 0 && self.refused.get() == 0 && self.count() == 0
     }
 
     /// Whether there are chunks in which nothing lies, beside the current one.
@@ -220,6 +259,7 @@ impl RawArena {
     }
 
     /// Allocations since the last reset; 0 unless they are counted.
+    #[inline(always)]
     pub(crate) fn count(&self) -> usize {
         #[cfg(feature = "count")]
         return self.count.get();
@@ -272,11 +312,16 @@ impl RawArena {
     /// Moves the used chunks out, and starts over. `None` if there are none.
     #[cfg(feature = "std")]
     pub(crate) fn detach(&self, slot: *const (), drops: *mut u8) -> Option<Chunk> {
-        self.stamp_current();
+        let room = self.end.get() - self.start.get().addr().get();
+        let outsized = self.chunks.get() == 1 && room > self.growth.min && self.is_outsized();
+        if !outsized {
+            self.stamp_current();
+        }
         let haul = Haul {
             regular: self.used.take(),
             large: self.used_large.take(),
             bytes: self.used_bytes.get(),
+            outsized,
             drops,
             slot,
             next: None,
@@ -294,8 +339,12 @@ impl RawArena {
         poison(&haul.large);
         let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
         let mut regular = haul.regular;
-        largest_first(&mut regular);
-        spare.prepend(regular);
+        if haul.outsized {
+            spare.append(regular);
+        } else {
+            largest_first(&mut regular);
+            spare.prepend(regular);
+        }
         spare_large.prepend(haul.large);
         self.spare.set(spare);
         self.spare_large.set(spare_large);
@@ -322,7 +371,8 @@ fn poison(list: &ChunkList) {
     }
 }
 
-/// Moves the last chunk of a frame to the front if it is larger than the first: what fits into one chunk then stays in one
+/// Moves the last chunk of a frame to the front if it is larger than the first (chunks double, so that the last one is the
+/// largest, or one of the largest): what fits into one chunk then stays in one
 /// from the next frame on, a growing vector is not copied from chunk to chunk, and the smaller chunks become surplus.
 fn largest_first(list: &mut ChunkList) {
     if let (Some(first), Some(last)) = (list.front(), list.back())

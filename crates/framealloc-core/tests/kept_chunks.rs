@@ -1,0 +1,165 @@
+//! Chunks that stay in an arena between frames: they age, are given back, and are in no later frame's figures.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use framealloc_core::{AllocConfig, Arena, FrameVec, Governor, SmartAlloc, Tag, Verdict};
+
+/// The smallest chunk of the default settings.
+const SMALLEST: usize = 64 << 10;
+
+#[test]
+fn zero_sized_values_of_huge_alignment_do_not_grow_memory() {
+    #[repr(align(1048576))]
+    struct Huge;
+    let mut alloc = SmartAlloc::default();
+    for _ in 0..100 {
+        alloc.frame().alloc(Huge);
+        alloc.frame().alloc_slice_copy_aligned(&[] as &[u8], 2 << 20);
+        alloc.end_frame();
+    }
+    assert!(alloc.stats().committed < 8 << 20, "{}", alloc.stats().committed);
+    alloc.trim();
+    assert_eq!(alloc.stats().committed, 0);
+}
+
+#[test]
+fn chunks_of_an_initialiser_that_failed_age_and_are_given_back() {
+    let mut alloc = SmartAlloc::default();
+    alloc.frame().alloc(1u8);
+    alloc.end_frame();
+    assert!(alloc.frame().try_alloc_with(|| Err::<[u8; 100_000], ()>(())).is_err());
+    alloc.end_frame();
+    alloc.frame().alloc(1u8);
+    let stats = alloc.end_frame();
+    assert_eq!((stats.chunks, stats.waste), (1, 0), "of this frame alone");
+    for _ in 0..100 {
+        alloc.end_frame();
+    }
+    assert_eq!(alloc.stats().committed, 0, "no frame needed anything for a window");
+}
+
+#[test]
+fn one_spike_does_not_leave_its_largest_chunk_to_small_frames() {
+    for in_flight in [1, 3] {
+        let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(in_flight));
+        for _ in 0..300_000 {
+            alloc.frame().alloc(0u64);
+        }
+        alloc.end_frame();
+        for _ in 0..200 {
+            alloc.frame().alloc(1u64);
+            alloc.end_frame();
+        }
+        assert!(alloc.stats().committed <= in_flight * SMALLEST, "{in_flight}: {}", alloc.stats().committed);
+    }
+    let mut arena = Arena::new();
+    for i in 0..300_000 {
+        arena.alloc(i);
+    }
+    for _ in 0..200 {
+        arena.reset();
+        arena.alloc(1);
+    }
+    assert!(arena.committed() <= SMALLEST, "{}", arena.committed());
+}
+
+#[test]
+fn a_large_chunk_that_is_needed_stays() {
+    let mut alloc = SmartAlloc::default();
+    for frame in 0..200 {
+        alloc.frame().alloc_uninit_slice::<u8>(300_000);
+        alloc.end_frame();
+        if frame > 100 {
+            let before = alloc.stats().backend_allocations;
+            // Less is needed for a while, not as long as the window.
+            for _ in 0..20 {
+                alloc.frame().alloc(1u8);
+                alloc.end_frame();
+            }
+            alloc.frame().alloc_uninit_slice::<u8>(300_000);
+            alloc.end_frame();
+            let drawn = alloc.stats().backend_allocations - before;
+            assert!(frame == 101 || drawn == 0, "frame {frame}: {drawn}");
+        }
+    }
+}
+
+/// Sixteen bytes for a tag, and no more.
+struct Sixteen;
+
+impl Governor for Sixteen {
+    fn open_tag(&self, _: Tag) -> Verdict {
+        Verdict::AllowUpTo(16)
+    }
+
+    fn extend_tag(&self, _: Tag, _: usize) -> Verdict {
+        Verdict::Deny
+    }
+}
+
+#[test]
+fn nothing_asks_for_more_than_it_needs_where_there_is_no_more() {
+    let alloc = SmartAlloc::new(AllocConfig::default().with_governor(Arc::new(Sixteen)));
+    alloc.with_tag("push", |alloc| {
+        let mut bytes = alloc.frame().vec::<u8>();
+        bytes.push(1);
+        assert_eq!(bytes, [1]);
+    });
+    alloc.with_tag("text", |alloc| assert_eq!(framealloc_core::frame_format!(alloc, "{}", 7), "7"));
+    alloc.with_tag("iterator", |alloc| {
+        let one = alloc.frame().try_alloc_slice_fill_iter((0..1000u32).filter(|number| *number == 3));
+        assert_eq!(one.expect("four bytes"), [3]);
+    });
+}
+
+#[test]
+fn what_an_iterator_did_not_yield_is_not_lost() {
+    let mut arena = Arena::new();
+    for _ in 0..1000 {
+        arena.alloc_slice_fill_iter(
+            (0..1000u64).filter(|number| *number == 7).map(|number| *arena.alloc(number)).take(500),
+        );
+    }
+    assert!(arena.stats().bytes_allocated < 1000 * 300, "{}", arena.stats().bytes_allocated);
+    arena.reset();
+    arena.alloc_slice_fill_iter((0..32u32).filter(|number| *number == 7));
+    assert_eq!(arena.stats().peak, 8);
+}
+
+#[test]
+fn too_many_elements_of_no_size_are_refused() {
+    let alloc = SmartAlloc::default();
+    let mut units: FrameVec<'_, ()> = alloc.frame_vec();
+    units.push(());
+    let refused = catch_unwind(AssertUnwindSafe(|| units.extend_from_slice(&[(); usize::MAX])));
+    assert!(refused.is_err());
+    assert_eq!(units.len(), 1);
+    assert!(units.try_extend_from_slice(&[(); usize::MAX]).is_err());
+}
+
+#[test]
+fn the_peak_of_scratch_memory_has_what_scopes_freed() {
+    let mut alloc = SmartAlloc::default();
+    {
+        let mut scratch = alloc.scratch();
+        scratch.scope(|scope| {
+            scope.alloc([1u8; 5000]);
+        });
+    }
+    assert_eq!(alloc.end_frame().scratch_peak, 5000);
+}
+
+#[cfg(feature = "count")]
+#[test]
+fn allocations_of_no_size_are_counted_in_their_own_frame() {
+    let mut alloc = SmartAlloc::default();
+    alloc.frame().alloc(1u8);
+    alloc.end_frame();
+    for _ in 0..5 {
+        alloc.frame().alloc(());
+    }
+    assert_eq!(alloc.end_frame().allocation_count, 5);
+    alloc.frame().alloc(1u8);
+    assert_eq!(alloc.end_frame().allocation_count, 1);
+}
