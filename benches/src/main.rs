@@ -22,6 +22,9 @@ struct Args {
     /// Processes that each row is timed in
     #[arg(long, default_value_t = 9)]
     processes: usize,
+    /// With rows: put their figures in place of the last run's, and write the page again
+    #[arg(long)]
+    update: bool,
     /// Write the page of the last run's figures again, without measuring
     #[arg(long)]
     render: bool,
@@ -55,18 +58,22 @@ fn run(args: &Args) -> Result<(), String> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let cache = root.join("target").join("performance.json");
     if args.render {
-        let text = std::fs::read_to_string(&cache).map_err(|error| format!("no figures of an earlier run: {error}"))?;
-        let data = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        return report::write(&root, &data);
+        return report::write(&root, &kept(&cache)?);
     }
     let plan = if args.short { Plan::short() } else { Plan::full(args.processes) };
     let data = measure::everything(&plan, &args.rows)?;
     report::print(&data, &mut std::io::stdout().lock()).map_err(|error| error.to_string())?;
-    if args.short || !args.rows.is_empty() {
+    if args.short || (!args.rows.is_empty() && !args.update) {
         return Ok(());
     }
+    let data = if args.rows.is_empty() { data } else { kept(&cache)?.updated(data) };
     keep(&cache, &data)?;
     report::write(&root, &data)
+}
+
+fn kept(cache: &std::path::Path) -> Result<Data, String> {
+    let text = std::fs::read_to_string(cache).map_err(|error| format!("no figures of an earlier run: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
 fn keep(cache: &std::path::Path, data: &Data) -> Result<(), String> {

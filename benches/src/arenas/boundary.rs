@@ -148,7 +148,7 @@ fn one_value() -> Row {
             frames!(BLINK, blink_alloc::Blink::new(), |blink| *black_box(blink.put_no_drop(1)), blink.reset()),
             frames!(MULTITUDE, multitude::Arena::new(), |arena| *black_box(arena.alloc(1)), arena.reset()),
         ],
-        Vec::new(),
+        vec![Bar { ours: SMART, rivals: &[], figure: Figure::Count, at_most: 200.0 }],
     )
 }
 

@@ -41,6 +41,27 @@ pub struct Data {
     pub counting: Option<counting::Counting>,
 }
 
+impl Data {
+    /// These figures with those of some rows in place of the old ones.
+    #[must_use]
+    pub fn updated(mut self, newer: Self) -> Self {
+        for sample in &mut self.times {
+            sample.rows.retain(|row, _| newer.times.iter().all(|newer| !newer.rows.contains_key(row)));
+        }
+        self.times.resize_with(self.times.len().max(newer.times.len()), time::Sample::default);
+        for (sample, newer) in self.times.iter_mut().zip(newer.times) {
+            sample.rows.extend(newer.rows);
+        }
+        self.counts.extend(newer.counts);
+        #[cfg(feature = "heaps")]
+        if !newer.resident.is_empty() {
+            self.resident = newer.resident;
+        }
+        self.machine = newer.machine;
+        self
+    }
+}
+
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -101,15 +122,15 @@ pub fn everything(plan: &Plan, names: &[String]) -> Result<Data, String> {
     }
     say("instructions");
     data.counts = count::rows(&rows)?;
+    #[cfg(feature = "heaps")]
+    if names.is_empty() || names.iter().any(|name| name == crate::Group::Pools.name()) {
+        say("memory of pools");
+        data.resident = resident::outcomes()?;
+    }
     if names.is_empty() {
         for &level in plan.debug_levels {
             say(&format!("debug build, opt-level {level}"));
             data.debug.insert(level, debug::samples(level, plan)?);
-        }
-        #[cfg(feature = "heaps")]
-        {
-            say("memory of pools");
-            data.resident = resident::outcomes()?;
         }
         say(&format!("the headless game, {} frames", plan.game_frames));
         data.game = Some(game::play(plan.game_frames)?);

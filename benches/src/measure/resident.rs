@@ -114,11 +114,11 @@ fn status(field: &str) -> u64 {
 
 /// Runs `work` on a new heap; it returns the bytes that lived at once.
 fn measure<H: Heap>(work: impl FnOnce(&Arc<H>) -> u64) -> Outcome {
-    let heap = Arc::new(H::new());
-    // The heap's own beginnings count as the program's.
     let before = status("VmRSS");
     // Resets the high-water mark.
     fs::write("/proc/self/clear_refs", "5").expect("/proc/self/clear_refs can be written");
+    // The heap's own beginnings count as the program's.
+    let heap = Arc::new(H::new());
     let peak_live = work(&heap);
     Outcome {
         peak_live,

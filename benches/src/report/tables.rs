@@ -186,14 +186,19 @@ pub(super) fn bars(verdicts: &[Verdict]) -> String {
             "| {} | {} | {} | {span} | {} | {holds} |",
             verdict.what,
             verdict.pair,
-            digits(verdict.figure),
-            digits(verdict.at_most)
+            exact(verdict.figure),
+            exact(verdict.at_most)
         )
         .expect("a string");
     }
     let missed = verdicts.iter().filter(|verdict| !verdict.holds()).count();
     writeln!(out, "\n{} of {} hold.", verdicts.len() - missed, verdicts.len()).expect("a string");
     out
+}
+
+/// Digits enough to see on which side of a bar a figure lies.
+fn exact(value: f64) -> String {
+    if value < 10.0 { format!("{value:.3}") } else { digits(value) }
 }
 
 /// Three digits or so.
