@@ -163,3 +163,24 @@ fn allocations_of_no_size_are_counted_in_their_own_frame() {
     alloc.frame().alloc(1u8);
     assert_eq!(alloc.end_frame().allocation_count, 1);
 }
+
+#[test]
+fn a_vector_that_outgrew_its_chunk_once_is_not_moved_again() {
+    let mut alloc = SmartAlloc::default();
+    let mut moves = Vec::new();
+    for _ in 0..3 {
+        let mut numbers = alloc.frame_vec();
+        let (mut place, mut moved) = (std::ptr::null(), 0);
+        for number in 0..20_000u64 {
+            numbers.push(number);
+            if numbers.as_ptr() != place {
+                (place, moved) = (numbers.as_ptr(), moved + 1);
+            }
+        }
+        moves.push(moved);
+        drop(numbers);
+        alloc.end_frame();
+    }
+    assert!(moves[0] > 1, "the first frame goes on to a larger chunk");
+    assert_eq!(moves[1..], [1, 1], "later ones begin in it");
+}

@@ -76,11 +76,8 @@ impl<const M: usize, T> Growing<'_, M, T> {
 
     /// Memory for `wanted` elements, which is more than there is.
     fn grow<E: Refusal>(&mut self, wanted: usize) -> Result<(), E> {
-        let Ok(new) = Layout::array::<T>(wanted) else {
-            return Err(E::refuse(AllocError::capacity(wanted, size_of::<T>())));
-        };
-        // SAFETY: `start` is live with that layout (zero-sized, and dangling, at first), and `new` is larger.
-        self.start = unsafe { self.arena.grow::<M, E>(self.start.cast(), Self::layout(self.capacity), new)? }.cast();
+        // SAFETY: `start` is live with room for `capacity` elements (zero-sized, and dangling, at first), and `wanted` is more.
+        self.start = unsafe { self.arena.regrow::<M, E, T>(self.start, self.capacity, wanted)? };
         self.capacity = wanted;
         Ok(())
     }
@@ -170,11 +167,30 @@ impl RawArena {
             _ => 1,
         };
         let wanted = capacity.saturating_add(more.max(capacity)).max(least);
-        let Ok(new) = Layout::array::<T>(wanted) else { AllocError::capacity(wanted, size_of::<T>()).raise() };
-        let old = Growing::<'_, M, T>::layout(capacity);
-        // SAFETY: the caller's promise; `new` is larger.
-        let Ok(block) = unsafe { self.grow::<M, Refused>(start.cast(), old, new) };
-        (block.cast(), wanted)
+        // SAFETY: the caller's promise; `wanted` is more.
+        let Ok(start) = unsafe { self.regrow::<M, Refused, T>(start, capacity, wanted) };
+        (start, wanted)
+    }
+
+    /// Room for `wanted` elements in place of `capacity`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`grown`](Self::grown), and `wanted` is more than `capacity`.
+    #[inline(always)]
+    #[track_caller]
+    unsafe fn regrow<const M: usize, E: Refusal, T>(
+        &self,
+        start: NonNull<T>,
+        capacity: usize,
+        wanted: usize,
+    ) -> Result<NonNull<T>, E> {
+        let Ok(new) = Layout::array::<T>(wanted) else {
+            return Err(E::refuse(AllocError::capacity(wanted, size_of::<T>())));
+        };
+        // SAFETY: the caller's promise: the block is live with that layout, and `new` is larger.
+        let block = unsafe { self.grow::<M, E>(start.cast(), Growing::<'_, M, T>::layout(capacity), new)? };
+        Ok(block.cast())
     }
 
     #[inline(always)]

@@ -372,8 +372,8 @@ fn poison(list: &ChunkList) {
 }
 
 /// Moves the last chunk of a frame to the front if it is larger than the first (chunks double, so that the last one is the
-/// largest, or one of the largest): what fits into one chunk then stays in one
-/// from the next frame on, a growing vector is not copied from chunk to chunk, and the smaller chunks become surplus.
+/// largest, or one of the largest): what fits into one chunk then stays in one from the next frame on, a growing vector is
+/// not copied from chunk to chunk, and the smaller chunks become surplus.
 fn largest_first(list: &mut ChunkList) {
     if let (Some(first), Some(last)) = (list.front(), list.back())
         && last.bytes() > first.bytes()
