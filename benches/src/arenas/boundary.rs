@@ -216,7 +216,7 @@ fn cold() -> Row {
     Row {
         id: "frame-cold",
         group: Group::Boundary,
-        work: "100 allocators made, 16 `u64`s allocated in each, and dropped",
+        work: "100 allocators made, 16 `u64`s allocated in each, and dropped; the heap is warm, and has their memory at hand",
         unit: "allocator",
         operations: COLD,
         contenders: vec![

@@ -4,10 +4,14 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::hint::black_box;
 use std::ptr::NonNull;
 
+use allocator_api2::alloc::Allocator;
 use bump_scope::traits::BumpAllocatorTyped;
 
 use super::names::*;
 use crate::row::{Bar, Figure, Group, Row};
+
+/// multitude hands out blocks of a layout by its `Allocator` alone, which counts each: they are freed one by one.
+const MULTITUDE_BLOCKS: &str = "multitude, its Allocator";
 
 /// Blocks in a pass.
 const BLOCKS: usize = 10_000;
@@ -70,7 +74,7 @@ impl Drop for Block {
     }
 }
 
-/// The rows. (multitude hands out blocks of a layout by its `Allocator` alone, where each is counted and must be freed.)
+/// The rows.
 #[must_use]
 pub fn rows() -> Vec<Row> {
     vec![Row {
@@ -86,6 +90,20 @@ pub fn rows() -> Vec<Row> {
             pass!(bump_scope, |bump| sum!(|layout| bump.allocate_layout(layout))),
             pass!(bump_scope_8, |bump| sum!(|layout| bump.allocate_layout(layout))),
             pass!(blink, |blink| sum!(|layout| blink.allocator().allocate(layout).expect("memory").cast())),
+            crate::contender!(MULTITUDE_BLOCKS, (multitude::Arena::new(), Vec::new()), |state| {
+                let (arena, kept) = &mut state;
+                let sum = sum!(|layout| {
+                    let block = (&*arena).allocate(layout).expect("memory").cast();
+                    kept.push((block, layout));
+                    block
+                });
+                for (block, layout) in kept.drain(..) {
+                    // SAFETY: made above with this layout, and freed once.
+                    unsafe { (&*arena).deallocate(block, layout) };
+                }
+                arena.reset();
+                sum
+            }),
             pass!(kept SYSTEM, |kept| sum!(|layout| {
                 kept.push(Block::new(layout));
                 kept[kept.len() - 1].0
