@@ -123,6 +123,17 @@ impl Row {
     pub fn is_called(&self, name: &str) -> bool {
         self.id == name || self.group.name() == name
     }
+
+    /// Threads that do the work: a row that is about their number has it at the end of its id, `threads-8`; others of several
+    /// threads have two.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        let named = self.id.rsplit_once("threads-").and_then(|(_, count)| count.parse().ok());
+        named.unwrap_or(match self.group {
+            Group::Threads | Group::PoolThreads => 2,
+            _ => 1,
+        })
+    }
 }
 
 /// A contender: a name, what is set up once, and a pass over it.

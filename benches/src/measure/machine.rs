@@ -19,6 +19,12 @@ pub struct Machine {
     pub kernel: String,
     /// The compiler.
     pub rustc: String,
+    /// The compilers that the heaps of the peers are built with, C and C++.
+    #[serde(default)]
+    pub cc: Vec<String>,
+    /// The C library, whose heap is one of the contenders.
+    #[serde(default)]
+    pub libc: String,
     /// Name and version of each dependency of this package.
     pub peers: Vec<String>,
 }
@@ -53,6 +59,8 @@ impl Machine {
             caches: caches(),
             kernel: text(Command::new("uname").arg("-sr"))?,
             rustc: text(Command::new("rustc").arg("--version"))?,
+            cc: [("CC", "cc"), ("CXX", "c++")].map(version).into_iter().collect::<Result<_, _>>()?,
+            libc: text(Command::new("getconf").arg("GNU_LIBC_VERSION"))?,
             peers: peers.lines().skip(1).map(short_name).collect(),
         })
     }
@@ -64,6 +72,14 @@ fn short_name(line: &str) -> String {
     let name = words.next().unwrap_or_default();
     let version = words.next().unwrap_or_default().trim_start_matches('v');
     format!("{name} {version}")
+}
+
+/// What a compiler says of itself: the one that a variable names, or else the system's.
+fn version((variable, usual): (&str, &str)) -> Result<String, String> {
+    let compiler = std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
+    // By the shell, since such a variable may hold a compiler's first arguments as well.
+    let said = text(Command::new("sh").arg("-c").arg(format!("{compiler} --version")))?;
+    Ok(said.lines().next().unwrap_or_default().to_owned())
 }
 
 fn caches() -> String {
