@@ -14,15 +14,16 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "benches")]
 struct Args {
-    /// Measure only these rows or groups, and print what comes out instead of writing the page
-    rows: Vec<String>,
-    /// Everything once, in under three minutes: that it works, not how fast it is
-    #[arg(long)]
+    /// Measure only these rows, groups or parts (memory, debug, count, game, scaling), and print what comes out instead of
+    /// writing the page
+    names: Vec<String>,
+    /// Everything once, in under three minutes: that it works, and that bars hold whose figures are the same in each run
+    #[arg(long, conflicts_with = "names")]
     short: bool,
     /// Processes that each row is timed in
     #[arg(long, default_value_t = 9)]
     processes: usize,
-    /// With rows: put their figures in place of the last run's, and write the page again
+    /// With names: put their figures in place of the last run's, and write the page again
     #[arg(long)]
     update: bool,
     /// Write the page of the last run's figures again, without measuring
@@ -53,22 +54,28 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), String> {
     let effort = Effort { rounds: args.rounds, slice: Duration::from_micros(args.slice_us) };
     if let Some(what) = &args.child {
-        return measure::child(what, &args.rows, effort);
+        return measure::child(what, &args.names, effort);
     }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let cache = root.join("target").join("performance.json");
+    let (docs, target) = (root.join("docs"), root.join("target"));
+    let cache = target.join("performance.json");
     if args.render {
-        return report::write(&root, &kept(&cache)?);
+        return report::write(&docs, &kept(&cache)?);
     }
     let plan = if args.short { Plan::short() } else { Plan::full(args.processes) };
-    let data = measure::everything(&plan, &args.rows)?;
+    let data = measure::everything(&plan, &args.names)?;
     report::print(&data, &mut std::io::stdout().lock()).map_err(|error| error.to_string())?;
-    if args.short || (!args.rows.is_empty() && !args.update) {
+    if args.short {
+        // The whole way, but to where nobody reads it.
+        report::write(&target.join("short"), &data)?;
+        return report::judge(&data);
+    }
+    if !args.names.is_empty() && !args.update {
         return Ok(());
     }
-    let data = if args.rows.is_empty() { data } else { kept(&cache)?.updated(data) };
+    let data = if args.names.is_empty() { data } else { kept(&cache)?.updated(data) };
     keep(&cache, &data)?;
-    report::write(&root, &data)
+    report::write(&docs, &data)
 }
 
 fn kept(cache: &std::path::Path) -> Result<Data, String> {

@@ -42,7 +42,7 @@ pub struct Data {
 }
 
 impl Data {
-    /// These figures with those of some rows in place of the old ones.
+    /// These figures with newer ones in place of the old.
     #[must_use]
     pub fn updated(mut self, newer: Self) -> Self {
         for sample in &mut self.times {
@@ -53,10 +53,14 @@ impl Data {
             sample.rows.extend(newer.rows);
         }
         self.counts.extend(newer.counts);
+        self.debug.extend(newer.debug);
         #[cfg(feature = "heaps")]
         if !newer.resident.is_empty() {
             self.resident = newer.resident;
         }
+        self.game = newer.game.or(self.game);
+        self.scaling = newer.scaling.or(self.scaling);
+        self.counting = newer.counting.or(self.counting);
         self.machine = newer.machine;
         self
     }
@@ -93,51 +97,127 @@ impl Plan {
     }
 }
 
-/// The rows that are named by id or group; all of them if none is.
-///
-/// # Errors
-///
-/// Names what is no row and no group.
-pub fn select(names: &[String]) -> Result<Vec<Row>, String> {
-    let rows = crate::rows();
-    if let Some(name) = names.iter().find(|name| !rows.iter().any(|row| row.is_called(name))) {
-        let known: Vec<&str> =
-            crate::Group::ALL.iter().map(|group| group.name()).chain(rows.iter().map(|row| row.id)).collect();
-        return Err(format!("there is no row or group \"{name}\"; there are {}", known.join(", ")));
-    }
-    Ok(rows.into_iter().filter(|row| names.is_empty() || names.iter().any(|name| row.is_called(name))).collect())
+/// What is measured beside the rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Memory of the pools' programs.
+    #[cfg(feature = "heaps")]
+    Memory,
+    /// The value rows in debug builds.
+    Debug,
+    /// The value rows with and without the feature `count`.
+    Count,
+    /// The headless game.
+    Game,
+    /// More threads than cores.
+    Scaling,
 }
 
-/// Everything that the plan asks for, of the rows named.
+impl Part {
+    /// All of them, in the order of the page.
+    pub const ALL: &[Self] = &[
+        #[cfg(feature = "heaps")]
+        Self::Memory,
+        Self::Debug,
+        Self::Count,
+        Self::Game,
+        Self::Scaling,
+    ];
+
+    /// As on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "heaps")]
+            Self::Memory => "memory",
+            Self::Debug => "debug",
+            Self::Count => "count",
+            Self::Game => "game",
+            Self::Scaling => "scaling",
+        }
+    }
+
+    fn measure(self, plan: &Plan, data: &mut Data) -> Result<(), String> {
+        match self {
+            #[cfg(feature = "heaps")]
+            Self::Memory => {
+                say("memory of pools");
+                data.resident = resident::outcomes()?;
+            }
+            Self::Debug => {
+                for &level in plan.debug_levels {
+                    say(&format!("debug build, opt-level {level}"));
+                    data.debug.insert(level, debug::samples(level, plan)?);
+                }
+            }
+            Self::Count => {
+                say("the feature count");
+                data.counting = Some(counting::samples(plan)?);
+            }
+            Self::Game => {
+                say(&format!("the headless game, {} frames", plan.game_frames));
+                data.game = Some(game::play(plan.game_frames)?);
+            }
+            Self::Scaling => {
+                say("more threads than cores");
+                data.scaling = Some(scaling::outcome(plan.effort)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was asked for.
+pub struct Selection {
+    /// The rows, in the order of the page.
+    pub rows: Vec<Row>,
+    /// What is measured beside them.
+    pub parts: Vec<Part>,
+}
+
+impl Selection {
+    /// What is named: rows by id or group, and parts. Everything if nothing is.
+    ///
+    /// # Errors
+    ///
+    /// Names what is none of these.
+    pub fn of(names: &[String]) -> Result<Self, String> {
+        let (mut rows, mut parts) = (crate::rows(), Part::ALL.to_vec());
+        let is_known =
+            |name: &String| rows.iter().any(|row| row.is_called(name)) || parts.iter().any(|part| part.name() == name);
+        if let Some(name) = names.iter().find(|name| !is_known(name)) {
+            let groups = crate::Group::ALL.iter().map(|group| group.name());
+            let known = groups.chain(Part::ALL.iter().map(|part| part.name())).chain(rows.iter().map(|row| row.id));
+            let known: Vec<&str> = known.collect();
+            return Err(format!("nothing is called \"{name}\"; there are {}", known.join(", ")));
+        }
+        if !names.is_empty() {
+            rows.retain(|row| names.iter().any(|name| row.is_called(name)));
+            parts.retain(|part| names.iter().any(|name| part.name() == name));
+        }
+        Ok(Self { rows, parts })
+    }
+}
+
+/// What the plan asks for, of what is named; everything if nothing is.
 ///
 /// # Errors
 ///
 /// What could not be started, or has failed.
 pub fn everything(plan: &Plan, names: &[String]) -> Result<Data, String> {
-    let rows = select(names)?;
+    let Selection { rows, parts } = Selection::of(names)?;
     let mut data = Data { machine: machine::Machine::look()?, ..Data::default() };
-    for process in 0..plan.processes {
-        say(&format!("times, process {} of {}", process + 1, plan.processes));
-        data.times.push(time::in_a_process(&this(), names, plan.effort)?);
-    }
-    say("instructions");
-    data.counts = count::rows(&rows)?;
-    #[cfg(feature = "heaps")]
-    if names.is_empty() || names.iter().any(|name| name == crate::Group::Pools.name()) {
-        say("memory of pools");
-        data.resident = resident::outcomes()?;
-    }
-    if names.is_empty() {
-        for &level in plan.debug_levels {
-            say(&format!("debug build, opt-level {level}"));
-            data.debug.insert(level, debug::samples(level, plan)?);
+    if !rows.is_empty() {
+        let ids: Vec<String> = rows.iter().map(|row| row.id.to_owned()).collect();
+        for process in 0..plan.processes {
+            say(&format!("times, process {} of {}", process + 1, plan.processes));
+            data.times.push(time::in_a_process(&this(), &ids, plan.effort)?);
         }
-        say(&format!("the headless game, {} frames", plan.game_frames));
-        data.game = Some(game::play(plan.game_frames)?);
-        say("more threads than cores");
-        data.scaling = Some(scaling::outcome(plan.effort)?);
-        say("the feature count");
-        data.counting = Some(counting::samples(plan)?);
+        say("instructions");
+        data.counts = count::rows(&rows)?;
+    }
+    for part in parts {
+        part.measure(plan, &mut data)?;
     }
     Ok(data)
 }
@@ -150,12 +230,12 @@ pub fn everything(plan: &Plan, names: &[String]) -> Result<Data, String> {
 pub fn child(what: &str, names: &[String], effort: Effort) -> Result<(), String> {
     match what {
         "time" => {
-            let rows = select(names)?;
+            let rows = Selection::of(names)?.rows;
             let sample =
                 time::Sample { rows: rows.iter().map(|row| (row.id.to_owned(), time::row(row, effort))).collect() };
             print_json(&sample)
         }
-        "count" => print_json(&count::child(&select(names)?)),
+        "count" => print_json(&count::child(&Selection::of(names)?.rows)),
         "scaling" => print_json(&scaling::child(effort)),
         #[cfg(feature = "heaps")]
         "resident" => print_json(&resident::child(names)?),

@@ -27,7 +27,11 @@ fn place_holder(place: &str, rows: &[Row], data: &Data) -> Result<String, String
         None => match place {
             "machine" => Ok(machine(data)),
             "bars" => Ok(tables::bars(&verdicts::all(rows, data))),
+            "misses" => Ok(tables::misses(&verdicts::all(rows, data))),
+            "debug" if data.debug.is_empty() => Err("debug builds were not measured".to_owned()),
             "debug" => Ok(tables::debug(rows, data)),
+            #[cfg(feature = "heaps")]
+            "resident" if data.resident.is_empty() => Err("the memory of pools was not measured".to_owned()),
             #[cfg(feature = "heaps")]
             "resident" => Ok(tables::resident(data)),
             "game" => data.game.as_ref().map(tables::game).ok_or_else(|| "the game was not played".to_owned()),
@@ -55,13 +59,15 @@ fn place_holder(place: &str, rows: &[Row], data: &Data) -> Result<String, String
 fn machine(data: &Data) -> String {
     let machine = &data.machine;
     format!(
-        "| | |\n|---|---|\n| date | {} |\n| processor | {}, {} cores, {} |\n| system | {} |\n| compiler | {} |\n| with | {} |\n| processes | {} for each row |\n",
+        "| | |\n|---|---|\n| date | {} |\n| processor | {}, {} cores, {} |\n| system | {} |\n| compiler | {} |\n| the heaps' compilers | {} |\n| C library | {} |\n| with | {} |\n| processes | {} for each row |\n",
         machine.date,
         machine.processor,
         machine.cores,
         machine.caches,
         machine.kernel,
         machine.rustc,
+        machine.cc.join(", "),
+        machine.libc,
         machine.peers.join(", "),
         data.times.len()
     )

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use super::verdicts::Verdict;
+use super::{arguments, judgement};
 use crate::measure::{Data, counting, game, scaling, time};
 use crate::row::{Group, Row};
 
 /// One row: every contender's time and instructions, and its time against the first's.
 pub(super) fn row(row: &Row, data: &Data) -> String {
-    let mut out = format!("**{}** (`{}`)\n\n", row.work, row.id);
+    let mut out = format!("**{}** (`cargo performance {}`)\n\n", super::work(row, &data.machine), row.id);
     let counts = data.counts.get(row.id);
     let counted = if counts.is_some() { " instructions |" } else { "" };
     writeln!(out, "| | ns a {} | processes | against {} |{counted}", row.unit, row.contenders[0].name)
@@ -39,7 +40,7 @@ pub(super) fn group(group: Group, rows: &[Row], data: &Data) -> String {
 pub(super) fn debug(rows: &[Row], data: &Data) -> String {
     let mut out = String::new();
     for (level, samples) in &data.debug {
-        writeln!(out, "Opt-level {level}, nanoseconds a value:\n").expect("a string");
+        writeln!(out, "Opt-level {level}, nanoseconds a value (`cargo performance debug`):\n").expect("a string");
         let rows: Vec<&Row> = rows.iter().filter(|row| row.group == Group::Values).collect();
         let heads: Vec<String> = rows.iter().map(|row| format!("`{}` |", row.id)).collect();
         writeln!(out, "| | {}\n|---|{}", heads.join(" "), "---:|".repeat(rows.len())).expect("a string");
@@ -65,7 +66,7 @@ pub(super) fn debug(rows: &[Row], data: &Data) -> String {
 #[cfg(feature = "heaps")]
 pub(super) fn resident(data: &Data) -> String {
     let mut out = String::from(
-        "| program | heap | peak live, MiB | peak resident, MiB | resident / live | resident after, MiB |\n|---|---|---:|---:|---:|---:|\n",
+        "`cargo performance memory`\n\n| program | heap | peak live, MiB | peak resident, MiB | resident / live | resident after, MiB |\n|---|---|---:|---:|---:|---:|\n",
     );
     for outcome in &data.resident {
         let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
@@ -86,7 +87,7 @@ pub(super) fn resident(data: &Data) -> String {
 /// The game's stages.
 pub(super) fn game(game: &game::Summary) -> String {
     let mut out = String::from(
-        "| variant | p50, ms | p90 | p99 | p99.9 | worst | heap calls a frame |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        "`cargo performance game`\n\n| variant | p50, ms | p90 | p99 | p99.9 | worst | heap calls a frame |\n|---|---:|---:|---:|---:|---:|---:|\n",
     );
     for figures in &game.variants {
         let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
@@ -108,7 +109,9 @@ pub(super) fn game(game: &game::Summary) -> String {
 
 /// The value rows without and with the feature `count`.
 pub(super) fn counting(rows: &[Row], counting: &counting::Counting) -> String {
-    let mut out = String::from("| | ns a value without `count` | with it | ratio |\n|---|---:|---:|---:|\n");
+    let mut out = String::from(
+        "`cargo performance count`\n\n| | ns a value without `count` | with it | ratio |\n|---|---:|---:|---:|\n",
+    );
     for row in rows.iter().filter(|row| row.group == Group::Values) {
         let time = |samples| time::nanoseconds(samples, row.id, row.contenders[0].name);
         let (Some(without), Some(with)) = (time(&counting.without), time(&counting.with)) else { continue };
@@ -123,15 +126,18 @@ pub(super) fn counting(rows: &[Row], counting: &counting::Counting) -> String {
 pub(super) fn scaling(rows: &[Row], data: &Data, scaling: &scaling::Scaling) -> String {
     let scaling::Costs { object_ns, exchange_ns, exchanges, draw_ns, fill_ns } = scaling.costs;
     let mut out = format!(
-        "Measured on one thread: {} ns to make and free an object, {} ns for an exchange with the depot, of which there are \
-         {exchanges} for {} objects made and freed; {} ns to draw a chunk, {} ns to fill it.\n\n",
+        "Measured on one thread (`cargo performance scaling`): {} ns to make and free an object, {} ns for an exchange with the \
+         depot, of which there are {exchanges} for {} objects made and freed; {} ns to draw a chunk, {} ns to fill it.\n\n",
         digits(object_ns),
         digits(exchange_ns),
         scaling::OBJECTS,
         digits(draw_ns),
         digits(fill_ns)
     );
-    out.push_str("Simulated: the part of the time that the lock is held, and the time as a multiple of what a thread takes alone.\n\n");
+    out.push_str(
+        "Simulated (`cargo performance scaling`): the part of the time that the lock is held, and the time as a multiple of what \
+         a thread takes alone.\n\n",
+    );
     let heads: Vec<String> = scaling::THREADS.iter().map(|threads| format!(" {threads} |")).collect();
     let rule = "---:|".repeat(heads.len());
     writeln!(out, "| each thread, threads: | lock held |{} slower by a tenth |\n|---|---:|{rule}---|", heads.concat())
@@ -148,19 +154,8 @@ pub(super) fn scaling(rows: &[Row], data: &Data, scaling: &scaling::Scaling) -> 
     if let (threads @ ..=64, work) = first {
         writeln!(out, "\nSlower by a tenth before all others: {work}, with {threads} threads.").expect("a string");
     }
-    out.push_str(
-        "\nMeasured: the end of a frame and the beginning of the next, by one thread while the others wait.\n\n",
-    );
-    out.push_str("| threads that have allocated | µs | part of a frame at 60 Hz |\n|---:|---:|---:|\n");
-    for threads in scaling::THREADS {
-        let row = rows.iter().find(|row| row.id == format!("frame-threads-{threads}"));
-        let time = row.and_then(|row| time::nanoseconds(&data.times, row.id, row.contenders[0].name));
-        let Some(time) = time else { continue };
-        let microseconds = time.median / 1e3;
-        writeln!(out, "| {threads} | {} | {:.3} % |", digits(microseconds), microseconds * 60.0 / 1e4)
-            .expect("a string");
-    }
-    out.push_str("\nCounted, with that many threads of this machine:\n\n");
+    out.push_str(&boundaries(rows, data));
+    out.push_str("\nCounted (`cargo performance scaling`), with that many threads of this machine:\n\n");
     out.push_str("| threads | chunks drawn, first frame | all later frames | objects alive, MiB | slabs, MiB | objects kept by a thread | ns an object |\n");
     out.push_str("|---:|---:|---:|---:|---:|---:|---:|\n");
     for crowd in &scaling.crowds {
@@ -174,6 +169,24 @@ pub(super) fn scaling(rows: &[Row], data: &Data, scaling: &scaling::Scaling) -> 
     out
 }
 
+/// The end of a frame in which many threads have allocated, where the rows of it were measured.
+fn boundaries(rows: &[Row], data: &Data) -> String {
+    let line = |threads: usize| {
+        let row = rows.iter().find(|row| row.id == format!("frame-threads-{threads}"))?;
+        let microseconds = time::nanoseconds(&data.times, row.id, row.contenders[0].name)?.median / 1e3;
+        Some(format!("| {threads} | {} | {:.3} % |\n", digits(microseconds), microseconds * 60.0 / 1e4))
+    };
+    let lines: Vec<String> = scaling::THREADS.into_iter().filter_map(line).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nMeasured (`cargo performance boundary`): the end of a frame and the beginning of the next, by one thread while the \
+         others wait.\n\n| threads that have allocated | µs | part of a frame at 60 Hz |\n|---:|---:|---:|\n{}",
+        lines.concat()
+    )
+}
+
 /// Which bars hold.
 pub(super) fn bars(verdicts: &[Verdict]) -> String {
     let mut out =
@@ -184,8 +197,8 @@ pub(super) fn bars(verdicts: &[Verdict]) -> String {
         writeln!(
             out,
             "| {} | {} | {} | {span} | {} | {holds} |",
-            verdict.what,
-            verdict.pair,
+            verdict.work,
+            verdict.pair(),
             exact(verdict.figure),
             exact(verdict.at_most)
         )
@@ -196,8 +209,29 @@ pub(super) fn bars(verdicts: &[Verdict]) -> String {
     out
 }
 
+/// Which bars are missed, and why; and what is said of bars that held.
+pub(super) fn misses(verdicts: &[Verdict]) -> String {
+    let mut out = String::new();
+    for verdict in verdicts.iter().filter(|verdict| !verdict.holds()) {
+        let is_noise = verdict.span.is_some_and(|(low, _)| low <= verdict.at_most);
+        let because = verdict.argument().map_or_else(
+            || if is_noise { "not explained, and not missed in every process." } else { "not explained." },
+            |argument| argument.because,
+        );
+        let (figure, at_most) = (exact(verdict.figure), exact(verdict.at_most));
+        writeln!(out, "- `{}`, {}, {figure} where {at_most} is the most: {because}", verdict.id, verdict.pair())
+            .expect("a string");
+    }
+    let spare: Vec<String> = judgement::spare(arguments::ALL, verdicts).map(|it| format!("`{}`", it.name())).collect();
+    if !spare.is_empty() {
+        writeln!(out, "\nHeld in this run, though there is an argument for a miss: {}.", spare.join("; "))
+            .expect("a string");
+    }
+    out
+}
+
 /// Digits enough to see on which side of a bar a figure lies.
-fn exact(value: f64) -> String {
+pub(super) fn exact(value: f64) -> String {
     if value < 10.0 { format!("{value:.3}") } else { digits(value) }
 }
 

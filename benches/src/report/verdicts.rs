@@ -1,27 +1,47 @@
 //! Which bars hold.
 
+use super::arguments::{self, Argument};
 use crate::arenas::names::{BLINK, BUMP_SCOPE, BUMPALO, FRAME};
-use crate::measure::{Data, time};
+use crate::measure::{Data, game, time};
 use crate::row::{Bar, Figure, Group, Row};
 
 /// A bar, and what was measured.
 pub(super) struct Verdict {
+    /// A row's id, or a program's, or the game.
+    pub(super) id: String,
     /// The work.
+    pub(super) work: String,
+    /// Who is held to it.
+    pub(super) ours: &'static str,
+    /// The rival, if there is one: the one that we come off worst against.
+    pub(super) rival: Option<&'static str>,
+    /// What is compared or counted.
     pub(super) what: String,
-    /// Who is held against whom, and in what.
-    pub(super) pair: String,
-    /// What was measured: the worst, where there are several rivals.
+    /// What was measured.
     pub(super) figure: f64,
     /// The lowest and highest process, where there were several.
     pub(super) span: Option<(f64, f64)>,
     /// What passes.
     pub(super) at_most: f64,
+    /// Whether the figure is the same in each run, on a machine that others share too.
+    pub(super) repeats: bool,
 }
 
 impl Verdict {
     /// Whether it passes.
     pub(super) fn holds(&self) -> bool {
         self.figure <= self.at_most
+    }
+
+    /// Who is held against whom, and in what.
+    pub(super) fn pair(&self) -> String {
+        let rival = self.rival.map_or_else(String::new, |rival| format!(" / {rival}"));
+        format!("{}{rival}, {}", self.ours, self.what)
+    }
+
+    /// Why it is missed, as far as somebody knows.
+    pub(super) fn argument(&self) -> Option<&'static Argument> {
+        arguments::ALL.iter().find(|argument| argument.is_about(self))
     }
 }
 
@@ -39,23 +59,33 @@ pub(super) fn all(rows: &[Row], data: &Data) -> Vec<Verdict> {
 fn of_row(row: &Row, bar: &Bar, data: &Data) -> Option<Verdict> {
     let counts = data.counts.get(row.id);
     let count = |name: &str| counts?.get(name).copied();
-    let one = |rival: &&'static str| match bar.figure {
+    let ratio = |rival: &&'static str| match bar.figure {
         Figure::Time => {
             let ratio = time::ratio(&data.times, row.id, bar.ours, rival)?;
-            Some((*rival, ratio.median, Some((ratio.low, ratio.high))))
+            Some((Some(*rival), ratio.median, Some((ratio.low, ratio.high))))
         }
-        Figure::Instructions => Some((*rival, count(bar.ours)? / count(rival)?, None)),
+        Figure::Instructions => Some((Some(*rival), count(bar.ours)? / count(rival)?, None)),
         Figure::Count => None,
     };
-    let (pair, figure, span) = if bar.figure == Figure::Count {
-        (format!("{}, instructions a {}", bar.ours, row.unit), count(bar.ours)?, None)
-    } else {
-        let worst = bar.rivals.iter().filter_map(one).max_by(|a, b| a.1.total_cmp(&b.1));
-        let (rival, ratio, span) = worst?;
-        let what = if bar.figure == Figure::Time { "time" } else { "instructions" };
-        (format!("{} / {rival}, {what}", bar.ours), ratio, span)
+    let (rival, figure, span) = match bar.figure {
+        Figure::Count => (None, count(bar.ours)?, None),
+        _ => bar.rivals.iter().filter_map(ratio).max_by(|a, b| a.1.total_cmp(&b.1))?,
     };
-    Some(Verdict { what: row.work.to_owned(), pair, figure, span, at_most: bar.at_most })
+    Some(Verdict {
+        id: row.id.to_owned(),
+        work: super::work(row, &data.machine),
+        ours: bar.ours,
+        rival,
+        what: match bar.figure {
+            Figure::Time => "time".to_owned(),
+            Figure::Instructions => "instructions".to_owned(),
+            Figure::Count => format!("instructions a {}", row.unit),
+        },
+        figure,
+        span,
+        at_most: bar.at_most,
+        repeats: bar.figure != Figure::Time,
+    })
 }
 
 /// A debug build may take half as long again as the best peer's.
@@ -69,11 +99,15 @@ fn of_debug<'a>(rows: &'a [Row], data: &'a Data) -> impl Iterator<Item = Verdict
             let (rival, worst) =
                 rivals.into_iter().filter_map(ratio).max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
             Some(Verdict {
-                what: format!("{}, debug build, opt-level {level}", row.work),
-                pair: format!("{FRAME} / {rival}, time"),
+                id: row.id.to_owned(),
+                work: format!("{}, debug build", row.work),
+                ours: FRAME,
+                rival: Some(rival),
+                what: format!("time at opt-level {level}"),
                 figure: worst.median,
                 span: Some((worst.low, worst.high)),
                 at_most: DEBUG,
+                repeats: false,
             })
         })
     })
@@ -85,31 +119,37 @@ const MEMORY: f64 = 1.1;
 
 #[cfg(feature = "heaps")]
 fn of_memory(data: &Data) -> impl Iterator<Item = Verdict> + '_ {
+    use crate::measure::resident::PROGRAMS;
     use crate::pools::names::{MIMALLOC, POOL};
-    let of = |outcome: &&crate::measure::resident::Outcome, heap: &str| outcome.heap == heap;
-    data.resident.iter().filter(move |outcome| of(outcome, POOL)).filter_map(move |ours| {
-        let theirs = data.resident.iter().find(|other| other.program == ours.program && of(other, MIMALLOC))?;
+    PROGRAMS.iter().filter_map(|program| {
+        let of = |heap| data.resident.iter().find(|outcome| outcome.program == program.id && outcome.heap == heap);
         Some(Verdict {
-            what: ours.program.clone(),
-            pair: format!("{POOL} / {MIMALLOC}, peak resident"),
-            figure: ours.peak_resident as f64 / theirs.peak_resident as f64,
+            id: program.id.to_owned(),
+            work: program.id.to_owned(),
+            ours: POOL,
+            rival: Some(MIMALLOC),
+            what: "peak resident".to_owned(),
+            figure: of(POOL)?.peak_resident as f64 / of(MIMALLOC)?.peak_resident as f64,
             span: None,
             at_most: MEMORY,
+            repeats: program.repeats,
         })
     })
 }
 
-fn of_game(game: &crate::measure::game::Summary) -> Vec<Verdict> {
+fn of_game(game: &game::Summary) -> Vec<Verdict> {
     let of = |name: &str| game.variants.iter().find(|figures| figures.variant == name);
-    let Some(ours) = of("framealloc") else { return Vec::new() };
-    let bar = |rival: &str, what: &str, at_most, read: fn(&crate::measure::game::Figures) -> u64| {
-        let rival_figures = of(rival)?;
+    let bar = |rival: &'static str, what: &str, at_most, read: fn(&game::Figures) -> u64| {
         Some(Verdict {
-            what: "the headless game's memory stages".to_owned(),
-            pair: format!("framealloc / {rival}, {what}"),
-            figure: read(ours) as f64 / read(rival_figures) as f64,
+            id: "game".to_owned(),
+            work: "the headless game's memory stages".to_owned(),
+            ours: "framealloc",
+            rival: Some(rival),
+            what: what.to_owned(),
+            figure: read(of("framealloc")?) as f64 / read(of(rival)?) as f64,
             span: None,
             at_most,
+            repeats: false,
         })
     };
     let all = [
