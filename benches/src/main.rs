@@ -66,8 +66,12 @@ fn run(args: &Args) -> Result<(), String> {
     let data = measure::everything(&plan, &args.names)?;
     report::print(&data, &mut std::io::stdout().lock()).map_err(|error| error.to_string())?;
     if args.short {
-        // The whole way, but to where nobody reads it.
-        report::write(&target.join("short"), &data)?;
+        // The whole way, but to where nobody reads it, and nothing lies that an earlier run wrote.
+        let page = target.join("short");
+        if page.exists() {
+            std::fs::remove_dir_all(&page).map_err(|error| format!("{}: {error}", page.display()))?;
+        }
+        report::write(&page, &data)?;
         return report::judge(&data);
     }
     if !args.names.is_empty() && !args.update {

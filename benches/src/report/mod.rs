@@ -85,5 +85,8 @@ pub fn print(data: &Data, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}", tables::counting(&rows, counting))?;
     }
     let verdicts = verdicts::all(&rows, data);
-    writeln!(out, "{}\n{}", tables::bars(&verdicts), tables::misses(&verdicts))
+    if !verdicts.is_empty() {
+        writeln!(out, "{}\n{}", tables::bars(&verdicts), tables::misses(&verdicts))?;
+    }
+    Ok(())
 }
