@@ -69,29 +69,35 @@ pub const fn constant(cursor: usize, bound: usize, size: usize, align: usize, mi
 #[must_use]
 #[inline(always)]
 pub const fn any(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
-    let padding = if align <= min_align { 0 } else { cursor.wrapping_neg() & (align - 1) };
-    place::<TALL>(cursor, padding, bound, size, min_align)
+    place::<TALL>(cursor, bound, size, if align <= min_align { 1 } else { align }, min_align)
 }
 
 /// [`any`] without a branch on the alignment.
 #[must_use]
 #[inline(always)]
 pub const fn dynamic(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
-    place::<TALL>(cursor, cursor.wrapping_neg() & (align - 1), bound, size, min_align)
+    place::<TALL>(cursor, bound, size, align, min_align)
 }
 
-/// No sum wraps: the padding is below `align`, so padding and size together are at most `isize::MAX`, which may be added
-/// to any cursor where the headroom is as `TALL`; elsewhere it is compared with the room there is.
+/// Padding is below `align`, so that padding and size together are at most `isize::MAX`.
+///
+/// Where the headroom is as `TALL`, that may be added to any cursor, and what rounds the sum up as well: cursors are multiples of
+/// `min_align` below `1 << (usize::BITS - 1)`. Elsewhere it is compared with the room there is before anything is added.
 #[inline(always)]
 const fn place<const TALL: bool>(
     cursor: usize,
-    padding: usize,
     bound: usize,
     size: usize,
+    align: usize,
     min_align: usize,
 ) -> Option<Bump> {
-    let fits = if TALL { cursor + padding + size <= bound } else { padding + size <= bound - cursor };
-    if !fits {
+    if TALL {
+        let start = round_up(cursor, align);
+        let next = round_up(start + size, min_align);
+        return if next > bound { None } else { Some(Bump { start, cursor: next }) };
+    }
+    let padding = cursor.wrapping_neg() & (align - 1);
+    if padding + size > bound - cursor {
         return None;
     }
     let start = cursor + padding;
@@ -119,9 +125,8 @@ mod tests {
 
     /// Both ways to compare, and both ways to pad, whatever this target takes.
     fn all_ways(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
-        let padding = cursor.next_multiple_of(align) - cursor;
-        let tall = place::<true>(cursor, padding, bound, size, min_align);
-        assert_eq!(tall, place::<false>(cursor, padding, bound, size, min_align));
+        let tall = place::<true>(cursor, bound, size, align, min_align);
+        assert_eq!(tall, place::<false>(cursor, bound, size, align, min_align));
         assert_eq!(tall, any(cursor, bound, size, align, min_align));
         assert_eq!(tall, dynamic(cursor, bound, size, align, min_align));
         tall
@@ -168,9 +173,11 @@ mod tests {
                 assert_eq!(any(cursor, top, largest, align, 8), None);
                 assert_eq!(dynamic(cursor, top, largest, align, 8), None);
                 let _ = any(cursor, top, 0, align, 8);
+                let cursor = round_down(cursor, 64);
+                assert_eq!(dynamic(cursor, top, largest, align, 64), None);
                 // The way of other targets, where cursors may be higher.
                 let higher = round_down(usize::MAX - (1 << 16), 64);
-                assert_eq!(place::<false>(higher - 64, 0, higher, largest, 8), None);
+                assert_eq!(place::<false>(higher - 64, higher, largest, align, 8), None);
                 if is_constant(largest, align, 8) {
                     assert_eq!(constant(cursor, top, largest, align, 8), None);
                 }
