@@ -16,8 +16,8 @@ impl SmartAlloc {
     #[inline]
     pub fn begin_frame(&mut self) -> u64 {
         // Sealed frames that were dropped since the last end: their chunks serve this frame without a lock.
-        if let Ok(core) = self.core.begin_boundary() {
-            core.take_back();
+        if self.core.leased() == 0 {
+            ExclusiveCore(&self.core).take_back();
         }
         self.core.begun.store(true, Ordering::Relaxed);
         self.core.exclusive().frame
@@ -39,7 +39,14 @@ impl SmartAlloc {
     /// If a [`Lease`](crate::Lease) is out: [`try_end_frame`](Self::try_end_frame) returns the error.
     #[track_caller]
     pub fn end_frame(&mut self) -> FrameStats {
-        self.close().unwrap_or_else(|error| error.raise());
+        if self.core.leased() != 0 {
+            self.core.refuse().raise();
+        }
+        if self.core.exclusive().in_flight == 1 {
+            self.reclaim_frame();
+        } else {
+            self.retain_frame();
+        }
         self.core.exclusive().last
     }
 
@@ -49,47 +56,35 @@ impl SmartAlloc {
     ///
     /// If leases are out; the text says how many. Nothing was changed.
     pub fn try_end_frame(&mut self) -> Result<FrameStats, AllocError> {
-        self.close()?;
-        Ok(self.core.exclusive().last)
-    }
-
-    /// Ends the frame; its figures are the last ones.
-    #[inline]
-    fn close(&mut self) -> Result<(), AllocError> {
-        let core = self.core.begin_boundary()?;
-        if core.exclusive().in_flight == 1 {
-            self.reclaim_frame();
-        } else {
-            self.retain_frame();
-        }
-        Ok(())
+        self.core.begin_boundary()?;
+        Ok(self.end_frame())
     }
 
     /// Ends the only frame there is, and reclaims its memory.
+    #[inline(always)]
     fn reclaim_frame(&mut self) {
         let next = self.stamp.next();
         let core = ExclusiveCore(&self.core);
         // First of all: from here on no handle of this frame is honoured.
         self.stamp = next;
-        let boundary = core.collect::<true>();
-        let mut panicked = None;
-        if !boundary.seal.is_empty() {
-            // SAFETY: the frame's number has been left behind, so that no handle to it is honoured any more, and nothing else of
-            // it is borrowed, since `self` is borrowed exclusively and no lease is out.
-            let destructors = unsafe { core.reclaim(boundary.seal, &mut panicked) };
-            core.exclusive_mut().last.destructors = destructors;
+        let mut boundary = Boundary::new();
+        core.collect::<true>(&mut boundary);
+        if boundary.seal.is_empty() {
+            core.finish(boundary.surplus);
+        } else {
+            core.reclaim_sealed(&boundary);
         }
-        core.finish(boundary.surplus);
-        resume(panicked);
     }
 
     /// Ends the frame, keeps its memory as that of a frame in flight, and reclaims the oldest one's.
+    #[inline(never)]
     fn retain_frame(&mut self) {
         let (stamp, next) = (self.stamp, self.stamp.next());
         let core = ExclusiveCore(&self.core);
         // First of all: from here on no handle of this frame is honoured.
         self.stamp = next;
-        let boundary = core.collect::<false>();
+        let mut boundary = Boundary::new();
+        core.collect::<false>(&mut boundary);
         let sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
         core.exclusive_mut().ring.push_back(sealed);
         let mut panicked = None;
@@ -121,7 +116,8 @@ impl SmartAlloc {
         let (stamp, next) = (self.stamp, self.stamp.next());
         // First of all: from here on no handle of this frame is honoured.
         self.stamp = next;
-        let boundary = core.collect::<false>();
+        let mut boundary = Boundary::new();
+        core.collect::<false>(&mut boundary);
         // Sealed before the governor is told: should it panic, the frame is reclaimed.
         let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
         let mut panicked = None;
@@ -140,14 +136,17 @@ struct Boundary {
     surplus: ChunkList,
 }
 
+impl Boundary {
+    const fn new() -> Self {
+        Self { seal: Seal::EMPTY, surplus: ChunkList::new() }
+    }
+}
+
 impl FrameSlot {
-    /// Whether it has an arena in use or nothing, and neither destructors nor tags nor scratch arenas.
+    /// Whether it has neither destructors nor tags nor scratch arenas.
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.drops.is_empty()
-            && self.tags.is_empty()
-            && self.stash.is_empty()
-            && (self.arena.is_used() || self.arena.is_idle())
+        self.drops.is_empty() && self.tags.is_empty() && self.stash.is_empty()
     }
 }
 
@@ -180,12 +179,21 @@ impl core::ops::Deref for ExclusiveCore<'_> {
 
 impl Core {
     /// The caller holds the allocator by `&mut`: a new lease can only come from a lease, so that none appears later.
+    #[inline]
     fn begin_boundary(&self) -> Result<ExclusiveCore<'_>, AllocError> {
+        if self.leased() == 0 { Ok(ExclusiveCore(self)) } else { Err(self.refuse()) }
+    }
+
+    /// Leases that are out.
+    #[inline(always)]
+    fn leased(&self) -> usize {
         // Acquire: pairs with the Release of a lease's drop: what was done under it happened before.
-        match self.leases.load(Ordering::Acquire) {
-            0 => Ok(ExclusiveCore(self)),
-            leases => Err(AllocError::new(AllocErrorKind::Leased { leases })),
-        }
+        self.leases.load(Ordering::Acquire)
+    }
+
+    #[cold]
+    fn refuse(&self) -> AllocError {
+        AllocError::new(AllocErrorKind::Leased { leases: self.leased() })
     }
 }
 
@@ -201,7 +209,7 @@ impl ExclusiveCore<'_> {
     /// the frame is to be reclaimed at once (`RECLAIMED`), the chunks of threads that have no destructors to run stay, and
     /// are empty.
     #[inline(always)]
-    fn collect<const RECLAIMED: bool>(&self) -> Boundary {
+    fn collect<const RECLAIMED: bool>(&self, boundary: &mut Boundary) {
         let state = self.exclusive_mut();
         self.begun.store(false, Ordering::Relaxed);
         let (now, peak) = (state.frame, state.last.peak);
@@ -209,17 +217,15 @@ impl ExclusiveCore<'_> {
         // Summed up in place: the figures are too many for registers.
         state.last = FrameStats { frame: now, ..FrameStats::default() };
         state.clear_lists();
-        let mut boundary = Boundary { seal: Seal::EMPTY, surplus: ChunkList::new() };
         // SAFETY: exclusive, by this type's proof, and the frame's stamp has been left behind: nobody uses what lies in it.
         unsafe {
             self.slots.boundary(|slot| {
-                if RECLAIMED && !self.governed && slot.is_plain() {
-                    if slot.arena.is_used() {
-                        state.last.add(&slot.arena.stats(), slot.arena.refused());
-                        slot.arena.reset_used();
-                    }
-                } else {
-                    self.collect_from::<RECLAIMED>(slot, state, &mut boundary);
+                let plain = RECLAIMED && !self.governed && slot.is_plain();
+                if plain && slot.arena.is_used() {
+                    state.last.add(&slot.arena.stats(), slot.arena.refused());
+                    slot.arena.reset_used();
+                } else if !(plain && slot.arena.is_idle()) {
+                    self.collect_from::<RECLAIMED>(slot, state, boundary);
                 }
                 if slot.arena.has_spares() {
                     slot.arena.take_surplus(self.store.trim, now, &mut boundary.surplus);
@@ -227,7 +233,6 @@ impl ExclusiveCore<'_> {
             });
         }
         state.last.peak = peak.max(state.last.bytes_allocated);
-        boundary
     }
 
     /// One thread's share, whatever it has.
@@ -276,6 +281,18 @@ impl ExclusiveCore<'_> {
         // SAFETY: the hauls came from this core's slots, and nobody uses their memory after the destructors.
         unsafe { attach(seal.hauls()) };
         destructors
+    }
+
+    /// Reclaims the only frame there is, of which something was detached, and ends the boundary.
+    #[inline(never)]
+    fn reclaim_sealed(&self, boundary: &Boundary) {
+        let mut panicked = None;
+        // SAFETY: the frame's stamp has been left behind, so that no handle to it is honoured any more, and nothing else of it
+        // is borrowed, since the allocator is borrowed exclusively and no lease is out.
+        let destructors = unsafe { self.reclaim(boundary.seal, &mut panicked) };
+        self.exclusive_mut().last.destructors = destructors;
+        self.finish(boundary.surplus);
+        resume(panicked);
     }
 
     /// Reclaims the frames that have been in flight for long enough.

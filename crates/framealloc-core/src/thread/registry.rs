@@ -153,7 +153,9 @@ impl<S: Send + 'static> Registry<S> {
         for slot in self.slots() {
             visit(slot.content());
             let owner = slot.owner.load(Ordering::Acquire);
-            if owner & ORPHANED != 0 && owner != RETIRED {
+            debug_assert_ne!(owner, RETIRED, "slots are retired with their registry");
+            if owner & ORPHANED != 0 {
+                core::hint::cold_path();
                 // Release: pairs with the Acquire of `claim_free`.
                 slot.owner.store(FREE, Ordering::Release);
             }
