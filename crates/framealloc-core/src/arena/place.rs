@@ -138,8 +138,8 @@ impl<const M: usize, T> Drop for Growing<'_, M, T> {
 }
 
 impl RawArena {
-    /// Memory for at least `more` elements beside the `capacity` at `start`, twice as many if that is not less: where, and for
-    /// how many in all. By value, so that what grows need not lie in memory.
+    /// Memory for at least `more` elements beside the `capacity` at `start`, and for as many again: where, and for how many in all.
+    /// By value, so that what grows need not lie in memory.
     ///
     /// # Safety
     ///
@@ -154,7 +154,6 @@ impl RawArena {
         capacity: usize,
         more: usize,
     ) -> (NonNull<T>, usize) {
-        type Refused = core::convert::Infallible;
         if size_of::<T>() == 0 {
             // There is always room for elements of no size, until there are too many to count.
             AllocError::capacity(usize::MAX, 0).raise()
@@ -166,9 +165,30 @@ impl RawArena {
             2..=1024 => 4,
             _ => 1,
         };
-        let wanted = capacity.saturating_add(more.max(capacity)).max(least);
-        // SAFETY: the caller's promise; `wanted` is more.
-        let Ok(start) = unsafe { self.regrow::<M, Refused, T>(start, capacity, wanted) };
+        let more = more.max(capacity).max(least);
+        // SAFETY: the caller's promise.
+        match unsafe { self.grow_in_place::<M, T>(start, capacity, more) } {
+            Some(grown) => grown,
+            // SAFETY: as above; nothing was grown.
+            None => unsafe { self.grown_elsewhere::<M, T>(start, capacity, more) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`grown`](Self::grown), and `more` is not 0.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    unsafe fn grown_elsewhere<const M: usize, T>(
+        &self,
+        start: NonNull<T>,
+        capacity: usize,
+        more: usize,
+    ) -> (NonNull<T>, usize) {
+        let wanted = capacity.saturating_add(more);
+        // SAFETY: handed on.
+        let Ok(start) = unsafe { self.regrow::<M, core::convert::Infallible, T>(start, capacity, wanted) };
         (start, wanted)
     }
 

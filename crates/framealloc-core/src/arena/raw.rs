@@ -352,6 +352,41 @@ impl RawArena {
         Ok(moved)
     }
 
+    /// Room for `more` elements behind the `capacity` at `start`, if these are the last block, or none, and begin at the cursor:
+    /// where, and for how many in all.
+    ///
+    /// # Safety
+    ///
+    /// `start` is a live block of this arena with the layout of `capacity` elements, or there are none. They take memory.
+    #[inline(always)]
+    pub(crate) unsafe fn grow_in_place<const M: usize, T>(
+        &self,
+        start: NonNull<T>,
+        capacity: usize,
+        more: usize,
+    ) -> Option<(NonNull<T>, usize)> {
+        let cursor = self.cursor.get();
+        // Up to the next multiple of `M` there may be room for an element more, of which the slow way knows.
+        if align_of::<T>() > M || more > self.room() / size_of::<T>() {
+            return None;
+        }
+        // The block's address if it is the last one. With the cursor's provenance: that of `start` may end where the block does.
+        let old = bump::round_up(capacity * size_of::<T>(), M);
+        let block = cursor.as_ptr().wrapping_sub(old);
+        if capacity != 0 && block.addr() != start.addr().get() {
+            return None;
+        }
+        let size = (capacity + more) * size_of::<T>();
+        // Not beyond the bound, which is a multiple of `M`, so that no sum wraps.
+        self.cursor.set(at(cursor, block.addr() + bump::round_up(size, M)));
+        if capacity == 0 {
+            self.note_allocation();
+        }
+        annotate::used(block, size);
+        // SAFETY: the cursor of an arena, or the start of a block.
+        Some((unsafe { NonNull::new_unchecked(block) }.cast(), capacity + more))
+    }
+
     /// Shrinks a block, giving the rest back if it is the last one.
     ///
     /// # Safety

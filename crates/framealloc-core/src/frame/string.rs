@@ -93,6 +93,7 @@ impl<'f> FrameString<'f> {
     ///
     /// If memory is refused, or a `Display` returns an error.
     #[must_use]
+    #[inline]
     #[track_caller]
     pub fn format(frame: Frame<'f>, arguments: fmt::Arguments<'_>) -> Self {
         let mut string = Self::new_in(frame);
@@ -135,6 +136,14 @@ impl<'f> FrameString<'f> {
     /// If memory is refused; the string is unchanged.
     pub fn try_push_str(&mut self, text: &str) -> Result<(), AllocError> {
         self.bytes.try_extend_from_slice(text.as_bytes())
+    }
+
+    /// `write_str` of a text for which there is no room.
+    #[cold]
+    #[inline(never)]
+    fn write_grown(&mut self, text: &str) -> fmt::Result {
+        self.push_str(text);
+        Ok(())
     }
 
     /// Appends a character.
@@ -194,6 +203,7 @@ impl<'f> FrameString<'f> {
 
     /// The string for the rest of the frame.
     #[must_use]
+    #[inline]
     pub fn into_str(self) -> &'f mut str {
         let bytes = self.bytes.into_place();
         // SAFETY: the bytes are UTF-8, nobody else's, and stay for `'f`.
@@ -228,8 +238,14 @@ impl DerefMut for FrameString<'_> {
 }
 
 impl fmt::Write for FrameString<'_> {
+    // One comparison and the copy: nothing is kept across a call, so that nothing is saved for one.
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push_str(text);
+        if self.bytes.room() < text.len() {
+            return self.write_grown(text);
+        }
+        // SAFETY: there is room.
+        unsafe { self.bytes.append_within(text.as_bytes()) };
         Ok(())
     }
 }

@@ -159,7 +159,7 @@ impl<'f, T> FrameVec<'f, T> {
     #[inline(always)]
     #[track_caller]
     fn make_room(&mut self, additional: usize) {
-        let room = self.vec.capacity() - self.vec.len();
+        let room = self.room();
         if room < additional {
             self.grow(additional - room);
         }
@@ -173,11 +173,33 @@ impl<'f, T> FrameVec<'f, T> {
         T: Copy,
     {
         self.make_room(source.len());
+        // SAFETY: there is room.
+        unsafe { self.append_within(source) };
+    }
+
+    /// Elements that fit before the vector grows.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> usize {
+        self.vec.capacity() - self.vec.len()
+    }
+
+    /// Appends a copy of a slice of plain data as a block.
+    ///
+    /// # Safety
+    ///
+    /// There is [`room`](Self::room) for it.
+    #[inline(always)]
+    pub(crate) unsafe fn append_within(&mut self, source: &[T])
+    where
+        T: Copy,
+    {
         let len = self.vec.len();
-        // SAFETY: there is room for all of `source`, which a vector that is borrowed exclusively does not overlap.
+        // SAFETY: there is room for all of `source`, which a vector that is borrowed exclusively does not overlap. The length is set
+        // first, so that nothing has to be kept across the copy, which does not unwind; nobody sees the elements before it is done.
         unsafe {
-            self.vec.as_mut_ptr().add(len).copy_from_nonoverlapping(source.as_ptr(), source.len());
+            let end = self.vec.as_mut_ptr().add(len);
             self.vec.set_len(len + source.len());
+            end.copy_from_nonoverlapping(source.as_ptr(), source.len());
         }
     }
 
