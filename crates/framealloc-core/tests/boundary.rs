@@ -366,6 +366,27 @@ fn iterators_that_promise_wrongly_lose_nothing() {
 }
 
 #[test]
+fn an_iterator_may_allocate_where_it_is_collected() {
+    let alloc = SmartAlloc::default();
+    let frame = alloc.frame();
+    for len in [1usize, 5, 100, 20_000] {
+        for kept in [1, 3] {
+            let mut texts = Vec::new();
+            let mut next = |i: usize| {
+                texts.push(frame.alloc_str(&i.to_string()));
+                i
+            };
+            let numbers = match kept {
+                1 => frame.alloc_slice_fill_iter((0..len).map(&mut next)),
+                _ => frame.alloc_slice_fill_iter((0..len).map(&mut next).filter(|i| i % kept == 0)),
+            };
+            assert!(numbers.iter().copied().eq((0..len).step_by(kept)));
+            assert!(texts.iter().enumerate().all(|(i, text)| **text == i.to_string()));
+        }
+    }
+}
+
+#[test]
 fn a_vector_keeps_what_was_appended_when_the_next_one_panics() {
     let alloc = SmartAlloc::default();
     let mut vec = alloc.frame_vec::<String>();

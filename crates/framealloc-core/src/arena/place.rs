@@ -5,6 +5,7 @@
 
 use core::alloc::Layout;
 use core::mem::{self, MaybeUninit};
+use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 use core::slice;
 
@@ -111,6 +112,13 @@ impl<const M: usize, T> Growing<'_, M, T> {
         NonNull::slice_from_raw_parts(done.start, done.len)
     }
 
+    /// [`finish`](Self::finish) for an iterator that promised more.
+    #[cold]
+    #[inline(never)]
+    fn finish_short(self) -> NonNull<[T]> {
+        self.finish()
+    }
+
     /// The slice; the rest of its memory is given back.
     #[inline]
     fn finish(self) -> NonNull<[T]> {
@@ -138,8 +146,8 @@ impl<const M: usize, T> Drop for Growing<'_, M, T> {
 }
 
 impl RawArena {
-    /// Memory for at least `more` elements beside the `capacity` at `start`, and for as many again: where, and for how many in all.
-    /// By value, so that what grows need not lie in memory.
+    /// Memory for at least `more` elements beside the `capacity` at `start`, and for twice as many as that at least: where, and for
+    /// how many in all. By value, so that what grows need not lie in memory.
     ///
     /// # Safety
     ///
@@ -346,22 +354,40 @@ impl RawArena {
         /// what is not needed is not lost by much, should the iterator allocate as well.
         const SMALL: usize = 256;
         let mut iter = iter.into_iter();
-        let room = match iter.size_hint() {
-            (_, Some(most)) if most.saturating_mul(size_of::<T>()) <= SMALL.min(self.room()) => most,
-            (least, _) => least,
+        let (least, most) = iter.size_hint();
+        let room = match most {
+            Some(most) if most.saturating_mul(size_of::<T>()) <= SMALL.min(self.room()) => most,
+            _ => least,
         };
         let start = self.reserve_slice::<M, E, T>(room)?;
         // This loop's state stays in registers: growing, which takes a reference to it, is left to a call at the end.
         let mut growing = Growing::<'_, M, T> { arena: self, start, capacity: room, len: 0 };
-        while growing.len < room {
-            let Some(value) = iter.next() else { return Ok(growing.finish()) };
+        if most != Some(least) {
+            while growing.len < room {
+                let Some(value) = iter.next() else { return Ok(growing.finish()) };
+                // SAFETY: below what is reserved.
+                unsafe { start.add(growing.len).write(value) };
+                growing.len += 1;
+            }
+            return match iter.next() {
+                Some(value) => growing.take_rest::<E>(value, iter),
+                None => Ok(growing.keep()),
+            };
+        }
+        // The iterator's own loop, where that is not expected to be left before its end.
+        let rest = iter.try_for_each(|value| {
+            if growing.len == room {
+                return ControlFlow::Break(value);
+            }
             // SAFETY: below what is reserved.
             unsafe { start.add(growing.len).write(value) };
             growing.len += 1;
-        }
-        match iter.next() {
-            Some(value) => growing.take_rest::<E>(value, iter),
-            None => Ok(growing.keep()),
+            ControlFlow::Continue(())
+        });
+        match rest {
+            ControlFlow::Break(value) => growing.take_rest::<E>(value, iter),
+            ControlFlow::Continue(()) if growing.len == room => Ok(growing.keep()),
+            ControlFlow::Continue(()) => Ok(growing.finish_short()),
         }
     }
 
