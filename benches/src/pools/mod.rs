@@ -22,6 +22,10 @@ pub mod names {
     pub const JEMALLOC: &str = "jemalloc";
     /// The system's own.
     pub const SYSTEM: &str = "system";
+    /// No heap: what is left of a producer's row where memory is never freed.
+    pub const RING: &str = "a ring that frees nothing";
+    /// No heap: what is left of a producer's row without any objects.
+    pub const CHANNEL: &str = "the channel alone, empty";
 }
 
 /// The contenders of a row: a pass over each heap, by a generic function from heap to pass.

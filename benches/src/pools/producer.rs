@@ -1,12 +1,19 @@
 //! One thread makes objects, another one frees them.
+//!
+//! Beside the heaps stands what no heap does without: the objects' lines on their way between two cores, which a ring of
+//! memory shows that frees nothing, and the channel, which travels empty-handed. Neither is anybody's rival.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::contenders;
 use super::heaps::{Heap, Object, object, read};
-use super::names::{MIMALLOC, POOL, SNMALLOC};
-use crate::row::{Bar, Figure, Group, Pass, Row};
+use super::names::{CHANNEL, MIMALLOC, POOL, RING, SNMALLOC};
+use crate::row::{Bar, Contender, Figure, Group, Pass, Row};
 
 /// Objects that travel together.
 const BATCH: usize = 256;
@@ -42,13 +49,14 @@ impl<H: Heap, const WORDS: usize> Consumer<H, WORDS> {
         Self { to: Some(to), back, thread: Some(std::thread::spawn(consume)) }
     }
 
-    /// A pass; when it ends all its objects are freed.
-    fn pass(&self, heap: &H) -> u64 {
+    /// A pass, for which `load` makes the objects of each batch; when it ends all of them are freed.
+    #[inline(always)]
+    fn pass(&self, load: impl Fn(&mut Carrier<H, WORDS>, usize)) -> u64 {
         let mut sum = 0;
         for batch in 0..BATCHES {
             let (mut carrier, part) = self.back.recv().expect("open");
             sum += part;
-            carrier.extend((0..BATCH).map(|i| object::<H, WORDS>(heap, (batch * BATCH + i) as u64)));
+            load(&mut carrier, batch);
             self.to.as_ref().expect("not dropped").send(carrier).expect("open");
         }
         let idle: Vec<_> = (0..2 * QUEUE).map(|_| self.back.recv().expect("open")).collect();
@@ -74,7 +82,118 @@ impl<H: Heap, const WORDS: usize> Drop for Consumer<H, WORDS> {
 fn start<H: Heap, const WORDS: usize>() -> Pass {
     let heap = H::new();
     let consumer = Consumer::<H, WORDS>::start();
-    Box::new(move || consumer.pass(&heap))
+    Box::new(move || {
+        consumer.pass(|carrier, batch| {
+            carrier.extend((0..BATCH).map(|i| object::<H, WORDS>(&heap, (batch * BATCH + i) as u64)));
+        })
+    })
+}
+
+/// The carriers travel empty.
+fn start_empty<const WORDS: usize>() -> Pass {
+    let consumer = Consumer::<Ring, WORDS>::start();
+    Box::new(move || {
+        let none = consumer.pass(|carrier, _| debug_assert!(carrier.is_empty(), "nobody loads it"));
+        // What the others read, so that it may stand beside them.
+        none + (0..(BATCH * BATCHES) as u64).sum::<u64>()
+    })
+}
+
+/// Objects that live at once at most: all carriers are loaded.
+const LIVE: usize = 2 * QUEUE * BATCH;
+
+/// Bytes of the largest object.
+const LARGEST: usize = 4096;
+
+/// Not a heap: it hands out the places of a ring one after another, and frees nothing. To be used as these rows do: by one
+/// thread, for objects of one size, of which `LIVE` at most are kept. Carriers come back in the order they were sent in, empty,
+/// so that the place that is handed out next is the one that has been free for longest.
+struct Ring {
+    memory: NonNull<u8>,
+    next: AtomicUsize,
+}
+
+impl Ring {
+    const LAYOUT: Layout = match Layout::from_size_align(LIVE * LARGEST, LARGEST) {
+        Ok(layout) => layout,
+        Err(_) => unreachable!(),
+    };
+}
+
+// SAFETY: the ring owns its memory.
+unsafe impl Send for Ring {}
+// SAFETY: its only field that changes is atomic.
+unsafe impl Sync for Ring {}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: taken with this layout in `new`, and no box is left when a pass ends.
+        unsafe { System.dealloc(self.memory.as_ptr(), Self::LAYOUT) }
+    }
+}
+
+/// A place of the ring, and the value there.
+struct RingBox<T>(NonNull<T>);
+
+// SAFETY: the box owns its value.
+unsafe impl<T: Send> Send for RingBox<T> {}
+
+impl<T> Deref for RingBox<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the value is there until the box is gone, since nobody keeps more than `LIVE` boxes.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> DerefMut for RingBox<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and the box is borrowed for it alone.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl<T> Drop for RingBox<T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: the box owns a valid value, which nobody sees after its drop.
+        unsafe { self.0.drop_in_place() }
+    }
+}
+
+impl Heap for Ring {
+    const NAME: &'static str = RING;
+    type Owned<T: Send + 'static> = RingBox<T>;
+
+    fn new() -> Self {
+        // SAFETY: the size is not 0.
+        let memory = unsafe { System.alloc(Self::LAYOUT) };
+        Self { memory: NonNull::new(memory).expect("memory"), next: AtomicUsize::new(0) }
+    }
+
+    #[inline(always)]
+    fn owned<T: Send + 'static>(&self, value: T) -> RingBox<T> {
+        let place = self.take(Layout::new::<T>()).cast::<T>();
+        // SAFETY: the place has the value's size, of which its alignment is a divisor, and is nobody's any more.
+        unsafe { place.write(value) };
+        RingBox(place)
+    }
+
+    #[inline(always)]
+    fn take(&self, layout: Layout) -> NonNull<u8> {
+        const { assert!(LIVE.is_power_of_two()) };
+        assert!(layout.size() <= LARGEST && layout.align() <= LARGEST);
+        let at = self.next.load(Ordering::Relaxed);
+        // Not one operation: there is one thread that takes.
+        self.next.store((at + 1) % LIVE, Ordering::Relaxed);
+        // SAFETY: there are `LIVE` places of at least this size.
+        unsafe { self.memory.add(at * layout.size()) }
+    }
+
+    unsafe fn give(&self, _: NonNull<u8>, _: Layout) {}
 }
 
 macro_rules! row {
@@ -85,7 +204,12 @@ macro_rules! row {
             work: concat!("Objects of ", $bytes, " bytes: one thread makes batches of 256, another one frees them"),
             unit: "object",
             operations: (BATCH * BATCHES) as u64,
-            contenders: contenders!(start, $bytes / 8),
+            contenders: {
+                let mut contenders = contenders!(start, $bytes / 8);
+                contenders.push(Contender { name: RING, start: start::<Ring, { $bytes / 8 }> });
+                contenders.push(Contender { name: CHANNEL, start: start_empty::<{ $bytes / 8 }> });
+                contenders
+            },
             bars: vec![
                 Bar { ours: POOL, rivals: &[MIMALLOC], figure: Figure::Time, at_most: 0.4 },
                 Bar { ours: POOL, rivals: &[SNMALLOC], figure: Figure::Time, at_most: 0.6 },
