@@ -6,6 +6,7 @@
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread_local;
 
@@ -177,16 +178,21 @@ impl Drop for Cache {
 
 impl Magazine {
     /// The last object, unless it is cold: one comparison finds both that the magazine is empty and that it is time to
-    /// ask for lines.
+    /// ask for lines. The bound is loaded by an instruction of its own, an atomic load being no part of a comparison, and
+    /// the slot before the length is stored: the length goes from one call's store to the next one's load, as the cursor
+    /// does in `RawArena::value`.
     #[inline(always)]
     fn pop_warm(&self) -> Option<NonNull<u8>> {
         let len = self.len.get();
-        if len <= self.cold.get() {
+        // SAFETY: the magazine's own cell, which no other thread touches.
+        let cold = unsafe { AtomicUsize::from_ptr(self.cold.as_ptr()) }.load(Ordering::Relaxed);
+        if len <= cold {
             return None;
         }
-        self.len.set(len - 1);
         // SAFETY: `len` is at most `LIMIT`, and the slots below are initialised: `push` and `fill` alone raise it.
-        Some(unsafe { self.slots.get_unchecked(len - 1).get().assume_init() })
+        let object = unsafe { self.slots.get_unchecked(len - 1).get().assume_init() };
+        self.len.set(len - 1);
+        Some(object)
     }
 
     /// The last object. Those of the group below it were asked for when the group above began; now the next is.
