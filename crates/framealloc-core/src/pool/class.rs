@@ -15,12 +15,12 @@ const SMALLEST: usize = 8;
 const LARGEST: usize = SIZES[CLASSES - 1];
 
 /// Objects a thread may keep of one class: half of them change hands at a time, which makes the depot's lock rare enough
-/// where one thread allocates and another frees. Twice as many gain little more and strand twice as much.
-pub(super) const LIMIT: usize = 256;
+/// where one thread allocates and another frees.
+pub(super) const LIMIT: usize = 512;
 
-/// Bytes a thread may keep of one class, so that idle threads strand little: 32 of the largest objects. With a quarter of it
-/// threads wait for the depot's lock more than they work.
-const LIMIT_BYTES: usize = 128 << 10;
+/// Bytes a thread may keep of one class, so that idle threads strand little: 64 of the largest objects. With half of it
+/// two threads spend more time on the exchange than on the objects.
+const LIMIT_BYTES: usize = 256 << 10;
 
 /// A class is found by its place: twice the position of the highest bit of size - 1, plus the bit below. 16 bytes have place
 /// 7 and class 1.

@@ -58,10 +58,10 @@ fn outstanding<T: Copy + Send + 'static>(pool: &Pool, value: T) -> usize {
 fn cache_is_bounded() {
     let (pool, _source) = pool();
     // Two threads' caches.
-    assert!(outstanding(&pool, [0u8; 8]) <= 2 * 256 * 8);
-    assert!(outstanding(&pool, [0u8; 512]) <= 2 * (128 << 10));
-    assert!(outstanding(&pool, [0u8; 4096]) <= 2 * (128 << 10));
-    assert_eq!(class::limit(class::CLASSES - 1), 32);
+    assert!(outstanding(&pool, [0u8; 8]) <= 2 * 512 * 8);
+    assert!(outstanding(&pool, [0u8; 512]) <= 2 * (256 << 10));
+    assert!(outstanding(&pool, [0u8; 4096]) <= 2 * (256 << 10));
+    assert_eq!(class::limit(class::CLASSES - 1), 64);
 }
 
 #[test]
