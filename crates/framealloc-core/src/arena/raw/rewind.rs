@@ -122,9 +122,9 @@ impl RawArena {
             // All lay in the current chunk, which stays where it is.
             self.back_to(self.start.get());
             self.clear_figures();
-            if self.grant.replace(usize::MAX) != usize::MAX {
-                self.rebound();
-            }
+            self.grant.set(usize::MAX);
+            // Without a grant the bound is the chunk's end. Stored though it seldom differs: see `RawArena::value`.
+            self.bound.set(self.end.get());
         }
     }
 
