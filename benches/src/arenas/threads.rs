@@ -211,6 +211,7 @@ fn row<const THREADS: usize>(id: &'static str, work: &'static str, bars: Vec<Bar
 pub fn rows() -> Vec<Row> {
     let bars = vec![
         Bar { ours: FRAME, rivals: &[BUMPALO_EACH], figure: Figure::Time, at_most: 1.0 / 0.97 },
+        Bar { ours: SUGAR, rivals: &[BUMPALO_EACH], figure: Figure::Time, at_most: 1.0 / 0.97 },
         Bar { ours: FRAME, rivals: &[BLINK_SHARED, BUMPALO_LOCKED], figure: Figure::Time, at_most: 1.0 / 3.0 },
     ];
     vec![

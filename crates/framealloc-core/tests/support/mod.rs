@@ -1,6 +1,8 @@
 //! What several test programs share: a ledger of values, and a backend that follows a script.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub(crate) mod warm;
+
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
