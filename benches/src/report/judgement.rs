@@ -4,10 +4,15 @@ use super::arguments::Argument;
 use super::tables::exact;
 use super::verdicts::Verdict;
 
+/// By what part of a bar its figure may be over and not be a fault, though it is missed: the C library copies as suits the
+/// processor, so that the same program has some instructions more on one machine than on another.
+const LEEWAY: f64 = 0.01;
+
 /// Bars that are missed although their figure is the same in each run, and nobody says why: a line each.
 pub(super) fn faults(arguments: &[Argument], verdicts: &[Verdict]) -> Vec<String> {
     let is_argued = |verdict: &Verdict| arguments.iter().any(|argument| argument.is_about(verdict));
-    let faults = verdicts.iter().filter(|it| it.repeats && !it.holds() && !is_argued(it));
+    let is_over = |it: &&Verdict| it.repeats && it.figure > it.at_most * (1.0 + LEEWAY);
+    let faults = verdicts.iter().filter(is_over).filter(|it| !is_argued(it));
     let line =
         |it: &Verdict| format!("missed: {}: {}: {}, at most {}", it.id, it.pair(), exact(it.figure), exact(it.at_most));
     faults.map(line).collect()
@@ -55,6 +60,8 @@ mod tests {
             ["missed: other: ours / theirs, instructions: 1.100, at most 1.000"]
         );
         assert!(faults(verdict("other", 1.0, true)).is_empty(), "it holds");
+        assert!(faults(verdict("other", 1.009, true)).is_empty(), "another machine may say otherwise");
+        assert_eq!(faults(verdict("other", 1.011, true)).len(), 1);
         assert!(faults(verdict("other", 1.1, false)).is_empty(), "the next run may say otherwise");
         assert!(faults(verdict("row", 1.1, true)).is_empty(), "there is an argument");
     }
