@@ -66,6 +66,13 @@ pub(super) const ALL: &[Argument] = &[
         "the bar against snmalloc is below what the channel takes that carries nothing: see [below](#pools-on-two-threads).",
     ),
     argument(
+        "pool-64-producer",
+        POOL,
+        "time",
+        "on one side of the bar or the other, from run to run. Beside the objects' lines their addresses travel from core to core, \
+         a line for eight objects each way; lists of links inside of objects save that, and lose more where memory is not warm.",
+    ),
+    argument(
         "pool-512-producer",
         POOL,
         "time",
