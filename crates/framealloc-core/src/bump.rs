@@ -69,10 +69,11 @@ pub const fn constant(cursor: usize, bound: usize, size: usize, align: usize, mi
 #[must_use]
 #[inline(always)]
 pub const fn any(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
+    // The cursor is aligned to `min_align` already.
     place::<TALL>(cursor, bound, size, if align <= min_align { 1 } else { align }, min_align)
 }
 
-/// [`any`] without a branch on the alignment.
+/// [`any`] without a branch on the alignment, for the same arguments.
 #[must_use]
 #[inline(always)]
 pub const fn dynamic(cursor: usize, bound: usize, size: usize, align: usize, min_align: usize) -> Option<Bump> {
@@ -81,7 +82,7 @@ pub const fn dynamic(cursor: usize, bound: usize, size: usize, align: usize, min
 
 /// Padding is below `align`, so that padding and size together are at most `isize::MAX`.
 ///
-/// Where the headroom is as `TALL`, that may be added to any cursor, and what rounds the sum up as well: cursors are multiples of
+/// Where `TALL` holds, that may be added to any cursor, and what rounds the sum up as well: cursors are multiples of
 /// `min_align` below `1 << (usize::BITS - 1)`. Elsewhere it is compared with the room there is before anything is added.
 #[inline(always)]
 const fn place<const TALL: bool>(
@@ -91,6 +92,7 @@ const fn place<const TALL: bool>(
     align: usize,
     min_align: usize,
 ) -> Option<Bump> {
+    debug_assert!((cursor | bound) & (min_align - 1) == 0, "multiples of the minimum alignment");
     if TALL {
         let start = round_up(cursor, align);
         let next = round_up(start + size, min_align);

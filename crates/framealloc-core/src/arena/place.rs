@@ -146,8 +146,8 @@ impl<const M: usize, T> Drop for Growing<'_, M, T> {
 }
 
 impl RawArena {
-    /// Memory for at least `more` elements beside the `capacity` at `start`, and for twice as many as that at least: where, and for
-    /// how many in all. By value, so that what grows need not lie in memory.
+    /// Memory for at least `more` elements beside the `capacity` at `start`, and for at least as many again: where, and for how
+    /// many in all. By value, so that what grows need not lie in memory.
     ///
     /// # Safety
     ///
@@ -166,14 +166,14 @@ impl RawArena {
             // There is always room for elements of no size, until there are too many to count.
             AllocError::capacity(usize::MAX, 0).raise()
         }
-        let least = match size_of::<T>() {
+        let least: usize = match size_of::<T>() {
             // A text is rarely shorter than that, and growing it in place costs a call each time.
             1 if self.room() >= 32 => 32,
             1 => 8,
             2..=1024 => 4,
             _ => 1,
         };
-        let more = more.max(capacity).max(least);
+        let more = more.max(capacity).max(least.saturating_sub(capacity));
         // SAFETY: the caller's promise.
         match unsafe { self.grow_in_place::<M, T>(start, capacity, more) } {
             Some(grown) => grown,
@@ -362,7 +362,7 @@ impl RawArena {
         let start = self.reserve_slice::<M, E, T>(room)?;
         // This loop's state stays in registers: growing, which takes a reference to it, is left to a call at the end.
         let mut growing = Growing::<'_, M, T> { arena: self, start, capacity: room, len: 0 };
-        if most != Some(least) {
+        if most != Some(least) || size_of::<T>() > SMALL {
             while growing.len < room {
                 let Some(value) = iter.next() else { return Ok(growing.finish()) };
                 // SAFETY: below what is reserved.
@@ -374,7 +374,8 @@ impl RawArena {
                 None => Ok(growing.keep()),
             };
         }
-        // The iterator's own loop, where that is not expected to be left before its end.
+        // The iterator's own loop, where that is not expected to be left before its end. It hands values through several functions,
+        // which takes stack where nothing is inlined: so large ones are not.
         let rest = iter.try_for_each(|value| {
             if growing.len == room {
                 return ControlFlow::Break(value);

@@ -369,12 +369,13 @@ impl RawArena {
         Ok(moved)
     }
 
-    /// Room for `more` elements behind the `capacity` at `start`, if these are the last block, or none, and begin at the cursor:
-    /// where, and for how many in all.
+    /// Room for `more` elements behind the `capacity` at `start`, if those are the last block; for a capacity of 0, room at the
+    /// cursor. Where, and for how many in all.
     ///
     /// # Safety
     ///
-    /// `start` is a live block of this arena with the layout of `capacity` elements, or there are none. They take memory.
+    /// `start` is a live block of this arena with the layout of `capacity` elements, or there are none. They take memory. It is
+    /// dead afterwards, unless this is `None`.
     #[inline(always)]
     pub(crate) unsafe fn grow_in_place<const M: usize, T>(
         &self,
@@ -383,7 +384,7 @@ impl RawArena {
         more: usize,
     ) -> Option<(NonNull<T>, usize)> {
         let cursor = self.cursor.get();
-        // Up to the next multiple of `M` there may be room for an element more, of which the slow way knows.
+        // Behind a block there may be room for an element more, up to the next multiple of `M`: of that the slow way knows.
         if align_of::<T>() > M || more > self.room() / size_of::<T>() {
             return None;
         }
@@ -394,7 +395,7 @@ impl RawArena {
             return None;
         }
         let size = (capacity + more) * size_of::<T>();
-        // Not beyond the bound, which is a multiple of `M`, so that no sum wraps.
+        // Not beyond the bound: block, cursor and bound are multiples of `M`. So no sum wraps.
         self.cursor.set(at(cursor, block.addr() + bump::round_up(size, M)));
         if capacity == 0 {
             self.note_allocation();

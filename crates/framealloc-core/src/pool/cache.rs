@@ -203,9 +203,10 @@ impl Magazine {
         let cold = if class::size(class) < ALONE { 0 } else { len.saturating_sub(GROUP) };
         self.cold.set(cold);
         self.prefetch(cold);
-        self.len.set(last);
         // SAFETY: the slots below `len` are initialised.
-        Some(unsafe { self.slots[last].get().assume_init() })
+        let object = unsafe { self.slots[last].get().assume_init() };
+        self.len.set(last);
+        Some(object)
     }
 
     /// False if the magazine is full.

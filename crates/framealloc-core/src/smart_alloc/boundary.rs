@@ -16,8 +16,8 @@ impl SmartAlloc {
     #[inline]
     pub fn begin_frame(&mut self) -> u64 {
         // Sealed frames that were dropped since the last end: their chunks serve this frame without a lock.
-        if self.core.leased() == 0 {
-            ExclusiveCore(&self.core).take_back();
+        if let Ok(core) = self.core.begin_boundary() {
+            core.take_back();
         }
         self.core.begun.store(true, Ordering::Relaxed);
         self.core.exclusive().frame
@@ -39,13 +39,17 @@ impl SmartAlloc {
     /// If a [`Lease`](crate::Lease) is out: [`try_end_frame`](Self::try_end_frame) returns the error.
     #[track_caller]
     pub fn end_frame(&mut self) -> FrameStats {
-        if self.core.leased() != 0 {
-            self.core.refuse().raise();
-        }
-        if self.core.exclusive().in_flight == 1 {
-            self.reclaim_frame();
+        let core = match self.core.begin_boundary() {
+            Ok(core) => core,
+            Err(leases) => refused(leases).raise(),
+        };
+        // First of all: from here on no handle of this frame is honoured.
+        let next = self.stamp.next();
+        let stamp = core::mem::replace(&mut self.stamp, next);
+        if core.exclusive().in_flight == 1 {
+            core.reclaim_frame();
         } else {
-            self.retain_frame();
+            core.retain_frame(stamp);
         }
         self.core.exclusive().last
     }
@@ -56,42 +60,9 @@ impl SmartAlloc {
     ///
     /// If leases are out; the text says how many. Nothing was changed.
     pub fn try_end_frame(&mut self) -> Result<FrameStats, AllocError> {
-        self.core.begin_boundary()?;
+        // Where there is no lease now there is none below. (The boundary is compiled once: twice, it is worth less inlining.)
+        self.core.begin_boundary().map_err(refused)?;
         Ok(self.end_frame())
-    }
-
-    /// Ends the only frame there is, and reclaims its memory.
-    #[inline(always)]
-    fn reclaim_frame(&mut self) {
-        let next = self.stamp.next();
-        let core = ExclusiveCore(&self.core);
-        // First of all: from here on no handle of this frame is honoured.
-        self.stamp = next;
-        let mut boundary = Boundary::new();
-        core.collect::<true>(&mut boundary);
-        if boundary.seal.is_empty() {
-            core.finish(boundary.surplus);
-        } else {
-            core.reclaim_sealed(&boundary);
-        }
-    }
-
-    /// Ends the frame, keeps its memory as that of a frame in flight, and reclaims the oldest one's.
-    #[inline(never)]
-    fn retain_frame(&mut self) {
-        let (stamp, next) = (self.stamp, self.stamp.next());
-        let core = ExclusiveCore(&self.core);
-        // First of all: from here on no handle of this frame is honoured.
-        self.stamp = next;
-        let mut boundary = Boundary::new();
-        core.collect::<false>(&mut boundary);
-        let sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
-        core.exclusive_mut().ring.push_back(sealed);
-        let mut panicked = None;
-        let destructors = core.reclaim_expired(&mut panicked);
-        core.exclusive_mut().last.destructors = destructors;
-        core.finish(boundary.surplus);
-        resume(panicked);
     }
 
     /// Ends the frame and moves its memory, readable, into an object of its own: for a render thread or a GPU fence. It never
@@ -112,10 +83,10 @@ impl SmartAlloc {
     ///
     /// If leases are out; the text says how many. Nothing was changed.
     pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
-        let core = self.core.begin_boundary()?;
-        let (stamp, next) = (self.stamp, self.stamp.next());
+        let core = self.core.begin_boundary().map_err(refused)?;
         // First of all: from here on no handle of this frame is honoured.
-        self.stamp = next;
+        let next = self.stamp.next();
+        let stamp = core::mem::replace(&mut self.stamp, next);
         let mut boundary = Boundary::new();
         core.collect::<false>(&mut boundary);
         // Sealed before the governor is told: should it panic, the frame is reclaimed.
@@ -178,26 +149,51 @@ impl core::ops::Deref for ExclusiveCore<'_> {
 }
 
 impl Core {
-    /// The caller holds the allocator by `&mut`: a new lease can only come from a lease, so that none appears later.
-    #[inline]
-    fn begin_boundary(&self) -> Result<ExclusiveCore<'_>, AllocError> {
-        if self.leased() == 0 { Ok(ExclusiveCore(self)) } else { Err(self.refuse()) }
-    }
-
-    /// Leases that are out.
+    /// The caller holds the allocator by `&mut`: a new lease can only come from a lease, so that none appears later. Or the number
+    /// of leases that are out.
     #[inline(always)]
-    fn leased(&self) -> usize {
+    fn begin_boundary(&self) -> Result<ExclusiveCore<'_>, usize> {
         // Acquire: pairs with the Release of a lease's drop: what was done under it happened before.
-        self.leases.load(Ordering::Acquire)
-    }
-
-    #[cold]
-    fn refuse(&self) -> AllocError {
-        AllocError::new(AllocErrorKind::Leased { leases: self.leased() })
+        match self.leases.load(Ordering::Acquire) {
+            0 => Ok(ExclusiveCore(self)),
+            leases => Err(leases),
+        }
     }
 }
 
+#[cold]
+fn refused(leases: usize) -> AllocError {
+    AllocError::new(AllocErrorKind::Leased { leases })
+}
+
 impl ExclusiveCore<'_> {
+    /// Ends the only frame there is, whose stamp has been left behind, and reclaims its memory.
+    #[inline(always)]
+    fn reclaim_frame(&self) {
+        let mut boundary = Boundary::new();
+        self.collect::<true>(&mut boundary);
+        if boundary.seal.is_empty() {
+            self.finish(boundary.surplus);
+        } else {
+            self.reclaim_sealed(&boundary);
+        }
+    }
+
+    /// Ends the frame, whose stamp has been left behind, keeps its memory as that of a frame in flight, and reclaims the oldest
+    /// one's.
+    #[inline(never)]
+    fn retain_frame(&self, stamp: Stamp) {
+        let mut boundary = Boundary::new();
+        self.collect::<false>(&mut boundary);
+        let sealed = SealedFrame::new(boundary.seal, self.store.clone(), stamp, self.exclusive().last);
+        self.exclusive_mut().ring.push_back(sealed);
+        let mut panicked = None;
+        let destructors = self.reclaim_expired(&mut panicked);
+        self.exclusive_mut().last.destructors = destructors;
+        self.finish(boundary.surplus);
+        resume(panicked);
+    }
+
     #[allow(clippy::mut_from_ref, reason = "the exclusivity is that of the `&mut SmartAlloc` behind this proof")]
     fn exclusive_mut(&self) -> &mut Exclusive {
         // SAFETY: `&mut SmartAlloc` and no lease: nobody else reads it. The callers keep no two of these, and none while

@@ -123,7 +123,8 @@ impl RawArena {
             self.back_to(self.start.get());
             self.clear_figures();
             self.grant.set(usize::MAX);
-            // Without a grant the bound is the chunk's end. Stored though it seldom differs: see `RawArena::value`.
+            // Without a grant the bound is the chunk's end, a multiple of every minimum alignment. Stored though it seldom differs:
+            // see `RawArena::value`.
             self.bound.set(self.end.get());
         }
     }
