@@ -1,8 +1,8 @@
 //! What allocating one value is compiled to: the package `floor`, optimised, as assembly that is read here.
 //!
-//! Beside the moves of the value itself there is a floor under which no checked bump can go: load the cursor, load the bound,
-//! add, compare, branch, store the cursor; and two instructions to align to more than the minimum. See `RawArena::value` for
-//! why their order matters as well.
+//! Beside the moves of the value itself there is a floor under which no checked bump can go: load the cursor, add, compare with
+//! the bound, branch, store the cursor; and two instructions to align to more than the minimum. One more asks for the memory
+//! that comes next. See `RawArena::value` for why their order matters as well.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
@@ -13,8 +13,9 @@ use std::process::Command;
 /// The register of the first argument, the arena; and of the second where it is the address of a large value.
 const ARENA: &str = "rdi";
 const VALUE: &str = "rsi";
-/// The cursor is the arena's first field.
+/// The cursor is the arena's first field, the bound the second.
 const CURSOR: &str = "qword ptr [rdi],";
+const BOUND: &str = "qword ptr [rdi + 8]";
 
 /// What a function allocates.
 struct Case {
@@ -152,26 +153,33 @@ fn judge(path: &[&str], case: &Case) -> Vec<String> {
     check(branches == 1, format!("{branches} branches instead of one"));
     check(path.iter().all(|it| it.name != "jmp" && it.name != "call"), "leaves the straight line".to_owned());
 
-    let (before, last) = path.split_at(path.len() - 1);
-    let is_plain = |it: &Instruction<'_>| it.base.is_none() || it.is_move() || it.name == "lea";
-    check(before.iter().all(is_plain), "something other than a move loads from memory".to_owned());
+    let is_prefetch = |it: &Instruction<'_>| it.name.starts_with("prefetch");
+    let prefetches = path.iter().filter(|it| is_prefetch(it)).count();
+    check(prefetches == 1, format!("{prefetches} prefetches instead of one"));
 
     // What aligns to more than the minimum has the cursor in a register.
     let name = if case.floor == 6 { "add" } else { "mov" };
     let sets_cursor = |it: &Instruction<'_>| it.name == name && it.operands.starts_with(CURSOR);
-    check(last.iter().all(sets_cursor), format!("the cursor is not set last, after the value, by {name}"));
+    let set = path.iter().position(sets_cursor);
+    let value = path.iter().rposition(|it| it.is_of_the_value());
+    check(value < set, format!("the cursor is not set after the value, by {name}"));
+
+    let is_bound = |it: &Instruction<'_>| it.name == "cmp" && it.operands.ends_with(BOUND);
+    let is_plain = |it: &Instruction<'_>| it.base.is_none() || it.is_move() || it.name == "lea" || is_prefetch(it);
+    let others = path.iter().enumerate().filter(|&(at, it)| Some(at) != set && !is_plain(it) && !is_bound(it)).count();
+    check(others == 0, "something other than a move loads from memory".to_owned());
     faults
 }
 
 /// A path as it should be, which the test below spoils.
 const SOUND: [&str; 8] = [
     "mov	rax, qword ptr [rdi]",
-    "mov	rdx, qword ptr [rdi + 8]",
     "lea	rcx, [rax + 8]",
-    "cmp	rcx, rdx",
+    "cmp	rcx, qword ptr [rdi + 8]",
     "ja	.LBB0_2",
     "mov	qword ptr [rax], rsi",
     "add	qword ptr [rdi], 8",
+    "prefetcht0	byte ptr [rax + 1024]",
     "ret",
 ];
 
@@ -185,13 +193,14 @@ fn whatever_is_added_to_a_path_is_found() {
     };
     assert_eq!(faults(|_| ()), "");
     assert!(faults(|path| path.insert(2, "and	rax, -8")).starts_with("7 instructions"));
-    assert!(faults(|path| path.insert(5, "inc	qword ptr [rdi + 16]")).contains("other than a move"));
+    assert!(faults(|path| path.insert(4, "inc	qword ptr [rdi + 16]")).contains("other than a move"));
     assert!(faults(|path| path.insert(0, "mov	rdi, qword ptr [rdx]")).starts_with("7 instructions"));
-    assert!(faults(|path| path[3] = "cmp	rcx, qword ptr [rdi + 8]").contains("other than a move"));
-    assert!(faults(|path| path.insert(5, "jb	.LBB0_2")).contains("2 branches"));
-    assert!(faults(|path| path[4] = "call	refill").contains("leaves the straight line"));
-    assert!(faults(|path| path.insert(6, "mov	qword ptr [rsp + 8], rsi")).contains("stores 16 bytes"));
-    assert!(faults(|path| path.swap(5, 6)).contains("set last"));
-    assert!(faults(|path| path[6] = "mov	qword ptr [rdi], rcx").contains("by add"));
-    assert!(faults(|path| path[6] = "add	qword ptr [rdi + 16], 8").contains("by add"));
+    assert!(faults(|path| path[2] = "cmp	rcx, qword ptr [rdi + 16]").contains("other than a move"));
+    assert!(faults(|path| path.insert(4, "jb	.LBB0_2")).contains("2 branches"));
+    assert!(faults(|path| path[3] = "call	refill").contains("leaves the straight line"));
+    assert!(faults(|path| path.insert(5, "mov	qword ptr [rsp + 8], rsi")).contains("stores 16 bytes"));
+    assert!(faults(|path| path.swap(4, 5)).contains("after the value"));
+    assert!(faults(|path| path[5] = "mov	qword ptr [rdi], rcx").contains("by add"));
+    assert!(faults(|path| path[5] = "add	qword ptr [rdi + 16], 8").contains("by add"));
+    assert!(faults(|path| path[6] = "mov	rcx, rax").contains("0 prefetches"));
 }

@@ -38,6 +38,7 @@ mod frame;
 mod governor;
 #[cfg(feature = "std")]
 mod pool;
+mod prefetch;
 #[cfg(feature = "std")]
 mod smart_alloc;
 mod stats;

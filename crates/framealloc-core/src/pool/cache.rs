@@ -14,6 +14,7 @@ use super::Door;
 use super::class::{self, CLASSES, LIMIT};
 use super::shared::PoolCore;
 use super::slab::Doomed;
+use crate::prefetch;
 use crate::thread::{self, Resident, Token};
 
 thread_local! {
@@ -236,15 +237,9 @@ impl Magazine {
     #[inline(always)]
     fn prefetch(&self, end: usize) {
         for slot in &self.slots[end.saturating_sub(GROUP)..end] {
-            #[cfg(all(target_arch = "x86_64", not(miri)))]
-            // SAFETY: `end` is at most `len`, below which slots are initialised; a prefetch is a hint that touches no
-            // memory, and no operation on processors that lack it.
-            unsafe {
-                let object = slot.get().assume_init().as_ptr();
-                core::arch::asm!("prefetchw [{}]", in(reg) object, options(nostack, preserves_flags, readonly));
-            }
-            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-            let _ = slot;
+            // SAFETY: `end` is at most `len`, below which slots are initialised.
+            let object = unsafe { slot.get().assume_init() };
+            prefetch::to_write(object.as_ptr());
         }
     }
 
