@@ -25,7 +25,7 @@ pub mod names {
     /// No heap: what is left of a producer's row where memory is never freed.
     pub const RING: &str = "a ring that frees nothing";
     /// No heap: what is left of a producer's row without any objects.
-    pub const CHANNEL: &str = "the channel alone, empty";
+    pub const QUEUES: &str = "the queues alone, empty";
 }
 
 /// The contenders of a row: a pass over each heap, by a generic function from heap to pass.

@@ -1,18 +1,23 @@
 //! One thread makes objects, another one frees them.
 //!
+//! Objects travel in batches through queues without a lock, at which both threads wait awake: with a channel that puts them to
+//! sleep the row would measure how the system wakes threads.
+//!
 //! Beside the heaps stands what no heap does without: the objects' lines on their way between two cores, which a ring of
-//! memory shows that frees nothing, and the channel, which travels empty-handed. Neither is anybody's rival.
+//! memory shows that frees nothing, and the queues, whose carriers travel empty. Neither is anybody's rival.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+
+use crossbeam_utils::Backoff;
 
 use super::contenders;
 use super::heaps::{Heap, Object, object, read};
-use super::names::{CHANNEL, MIMALLOC, POOL, RING, SNMALLOC};
+use super::names::{MIMALLOC, POOL, QUEUES, RING, SNMALLOC};
 use crate::row::{Bar, Contender, Figure, Group, Pass, Row};
 
 /// Objects that travel together.
@@ -21,57 +26,85 @@ const BATCH: usize = 256;
 const BATCHES: usize = 400;
 /// Batches on their way to the consumer at most.
 const QUEUE: usize = 8;
+/// Carriers that there are.
+const CARRIERS: usize = 2 * QUEUE;
 
 type Carrier<H, const WORDS: usize> = Vec<<H as Heap>::Owned<Object<WORDS>>>;
 
 /// The thread that frees. The vectors that carry the objects go back and forth, so that they cost nothing.
 struct Consumer<H: Heap, const WORDS: usize> {
-    to: Option<SyncSender<Carrier<H, WORDS>>>,
-    back: Receiver<(Carrier<H, WORDS>, u64)>,
+    /// Wakes the consumer for a pass; it sleeps between two.
+    wake: Option<SyncSender<()>>,
+    to: rtrb::Producer<Carrier<H, WORDS>>,
+    back: rtrb::Consumer<(Carrier<H, WORDS>, u64)>,
+    /// Carriers that are here, between two passes all.
+    idle: Vec<Carrier<H, WORDS>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<H: Heap, const WORDS: usize> Consumer<H, WORDS> {
     fn start() -> Self {
-        let (to, work) = sync_channel::<Carrier<H, WORDS>>(QUEUE);
-        let (done, back) = sync_channel(4 * QUEUE);
-        for _ in 0..2 * QUEUE {
-            done.send((Vec::with_capacity(BATCH), 0)).expect("open");
-        }
+        let (to, mut work) = rtrb::RingBuffer::new(QUEUE);
+        let (mut done, back) = rtrb::RingBuffer::new(CARRIERS);
+        let (wake, woken) = sync_channel(1);
         let consume = move || {
-            for mut batch in work {
-                let sum = batch.drain(..).map(|object| read(&object)).sum();
-                if done.send((batch, sum)).is_err() {
-                    break;
+            for () in woken {
+                for _ in 0..BATCHES {
+                    let mut batch: Carrier<H, WORDS> = next(&mut work);
+                    let sum = batch.drain(..).map(|object| read(&object)).sum();
+                    assert!(done.push((batch, sum)).is_ok(), "there is room for all carriers");
                 }
             }
         };
-        Self { to: Some(to), back, thread: Some(std::thread::spawn(consume)) }
+        let idle = (0..CARRIERS).map(|_| Vec::with_capacity(BATCH)).collect();
+        Self { wake: Some(wake), to, back, idle, thread: Some(std::thread::spawn(consume)) }
     }
 
     /// A pass, for which `load` makes the objects of each batch; when it ends all of them are freed.
     #[inline(always)]
-    fn pass(&self, load: impl Fn(&mut Carrier<H, WORDS>, usize)) -> u64 {
+    fn pass(&mut self, load: impl Fn(&mut Carrier<H, WORDS>, usize)) -> u64 {
+        self.wake.as_ref().expect("not dropped").send(()).expect("the consumer lives");
         let mut sum = 0;
         for batch in 0..BATCHES {
-            let (mut carrier, part) = self.back.recv().expect("open");
-            sum += part;
+            let mut carrier = self.idle.pop().unwrap_or_else(|| {
+                let (carrier, part) = next(&mut self.back);
+                sum += part;
+                carrier
+            });
             load(&mut carrier, batch);
-            self.to.as_ref().expect("not dropped").send(carrier).expect("open");
+            let backoff = Backoff::new();
+            while let Err(rtrb::PushError::Full(full)) = self.to.push(carrier) {
+                assert!(!self.to.is_abandoned(), "the consumer lives");
+                carrier = full;
+                backoff.snooze();
+            }
         }
-        let idle: Vec<_> = (0..2 * QUEUE).map(|_| self.back.recv().expect("open")).collect();
-        sum += idle.iter().map(|(_, part)| part).sum::<u64>();
-        for (carrier, _) in idle {
-            // The consumer has nothing to do for an empty one.
-            self.to.as_ref().expect("not dropped").send(carrier).expect("open");
+        while self.idle.len() < CARRIERS {
+            let (carrier, part) = next(&mut self.back);
+            sum += part;
+            self.idle.push(carrier);
         }
         sum
     }
 }
 
+/// What comes out of a queue next. Waits awake.
+#[inline(always)]
+fn next<T>(queue: &mut rtrb::Consumer<T>) -> T {
+    let backoff = Backoff::new();
+    loop {
+        if let Ok(item) = queue.pop() {
+            return item;
+        }
+        // What was pushed before the other end was dropped is still there.
+        assert!(!queue.is_abandoned() || !queue.is_empty(), "the other thread lives");
+        backoff.snooze();
+    }
+}
+
 impl<H: Heap, const WORDS: usize> Drop for Consumer<H, WORDS> {
     fn drop(&mut self) {
-        self.to = None;
+        self.wake = None;
         if let Some(thread) = self.thread.take() {
             // A consumer that panicked has said so.
             let _ = thread.join();
@@ -81,7 +114,7 @@ impl<H: Heap, const WORDS: usize> Drop for Consumer<H, WORDS> {
 
 fn start<H: Heap, const WORDS: usize>() -> Pass {
     let heap = H::new();
-    let consumer = Consumer::<H, WORDS>::start();
+    let mut consumer = Consumer::<H, WORDS>::start();
     Box::new(move || {
         consumer.pass(|carrier, batch| {
             carrier.extend((0..BATCH).map(|i| object::<H, WORDS>(&heap, (batch * BATCH + i) as u64)));
@@ -91,7 +124,7 @@ fn start<H: Heap, const WORDS: usize>() -> Pass {
 
 /// The carriers travel empty.
 fn start_empty<const WORDS: usize>() -> Pass {
-    let consumer = Consumer::<Ring, WORDS>::start();
+    let mut consumer = Consumer::<Ring, WORDS>::start();
     Box::new(move || {
         let none = consumer.pass(|carrier, _| debug_assert!(carrier.is_empty(), "nobody loads it"));
         // What the others read, so that it may stand beside them.
@@ -100,7 +133,7 @@ fn start_empty<const WORDS: usize>() -> Pass {
 }
 
 /// Objects that live at once at most: all carriers are loaded.
-const LIVE: usize = 2 * QUEUE * BATCH;
+const LIVE: usize = CARRIERS * BATCH;
 
 /// Bytes of the largest object.
 const LARGEST: usize = 4096;
@@ -207,7 +240,7 @@ macro_rules! row {
             contenders: {
                 let mut contenders = contenders!(start, $bytes / 8);
                 contenders.push(Contender { name: RING, start: start::<Ring, { $bytes / 8 }> });
-                contenders.push(Contender { name: CHANNEL, start: start_empty::<{ $bytes / 8 }> });
+                contenders.push(Contender { name: QUEUES, start: start_empty::<{ $bytes / 8 }> });
                 contenders
             },
             bars: vec![
