@@ -24,7 +24,7 @@ pub(crate) fn to_write(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: as in `ahead`; processors that lack the instruction take it for none.
     unsafe {
-        core::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, nomem, preserves_flags));
+        core::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = address;

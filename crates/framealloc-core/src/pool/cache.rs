@@ -7,11 +7,13 @@ use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
+use std::boxed::Box;
 use std::sync::{Arc, Weak};
 use std::thread_local;
 
 use super::Door;
 use super::class::{self, CLASSES, LIMIT};
+use super::parcel::Parcel;
 use super::shared::PoolCore;
 use super::slab::Doomed;
 use crate::prefetch;
@@ -41,6 +43,8 @@ pub(super) struct Magazine {
 /// The magazines of one thread for one pool. The thread's list of residents holds the only lasting reference.
 pub(super) struct Cache {
     magazines: [Magazine; CLASSES],
+    /// An empty parcel, for the next exchange with the depot.
+    spare: Cell<Option<Box<Parcel>>>,
     id: u64,
     core: Weak<PoolCore>,
     door: Weak<Door>,
@@ -126,6 +130,7 @@ impl Cache {
         let place = Arc::get_mut(&mut cache).expect("nobody else has it yet").as_mut_ptr();
         // SAFETY: the place is valid for a cache, and all fields are written but the slots, which need no value.
         unsafe {
+            (&raw mut (*place).spare).write(Cell::new(None));
             (&raw mut (*place).id).write(core.id());
             (&raw mut (*place).core).write(Arc::downgrade(core));
             (&raw mut (*place).door).write(core.door().clone());
@@ -141,6 +146,17 @@ impl Cache {
     /// The magazine of `class`.
     pub(super) fn magazine(&self, class: usize) -> &Magazine {
         &self.magazines[class]
+    }
+
+    /// The empty parcel, if there is one: nobody else has it until it is [put back](Self::keep_spare).
+    pub(super) fn take_spare(&self) -> Option<Box<Parcel>> {
+        self.spare.take()
+    }
+
+    /// Keeps an empty parcel for the next exchange.
+    pub(super) fn keep_spare(&self, parcel: Option<Box<Parcel>>) {
+        debug_assert!(parcel.as_ref().is_none_or(|parcel| parcel.len() == 0), "objects would be lost");
+        self.spare.set(parcel);
     }
 
     /// All magazines, with their classes.

@@ -1,13 +1,16 @@
-//! The depot: what is free and in no thread's cache, one stack of addresses for each class, behind the core's lock.
+//! The depot: what is free and in no thread's cache, for each class parcels and a stack of addresses, behind the core's lock.
 //!
-//! Promises that an object always has a place: room on the stack is made when its slab is taken, so that freeing
-//! needs no memory and cannot fail. Runs no code but its own; slabs to give back are handed out as [`Doomed`].
+//! Threads exchange whole parcels. The stack is for what comes one by one, and where there is no memory for a parcel. Promises
+//! that an object always has a place: room on the stack is made when its slab is taken, so that freeing cannot fail. Runs no code but its own; slabs to give back are handed out as [`Doomed`].
 
+use core::mem;
 use core::ptr::NonNull;
+use std::boxed::Box;
 use std::vec::Vec;
 
 use super::cache::Magazine;
 use super::class::{self, CLASSES};
+use super::parcel::{Parcel, Parcels};
 use super::slab::{self, Doomed, SLAB, Slab};
 use crate::stats::PoolStats;
 
@@ -17,6 +20,8 @@ pub(super) type Stack = Vec<NonNull<u8>>;
 
 pub(super) struct Depot {
     shelves: [Shelf; CLASSES],
+    /// For whoever puts or takes a parcel next.
+    empty: Parcels,
     /// All slabs, until the pool is closed.
     slabs: Option<Slab>,
     count: usize,
@@ -27,10 +32,12 @@ pub(super) struct Depot {
 unsafe impl Send for Depot {}
 
 struct Shelf {
+    parcels: Parcels,
+    /// What is in no parcel.
     free: Stack,
     /// Slabs with objects that were never handed out.
     open: Option<Slab>,
-    /// Objects all slabs have room for; `free` has capacity for so many.
+    /// Objects all slabs have room for; `free` has capacity for so many, those in parcels included.
     slots: usize,
     /// Objects handed out at least once.
     carved: usize,
@@ -39,7 +46,9 @@ struct Shelf {
 impl Depot {
     pub(super) const fn new() -> Self {
         Self {
-            shelves: [const { Shelf { free: Vec::new(), open: None, slots: 0, carved: 0 } }; CLASSES],
+            shelves: [const { Shelf { parcels: Parcels::new(), free: Vec::new(), open: None, slots: 0, carved: 0 } };
+                CLASSES],
+            empty: Parcels::new(),
             slabs: None,
             count: 0,
             closed: false,
@@ -49,6 +58,9 @@ impl Depot {
     /// One object, for those who have no cache.
     pub(super) fn one(&mut self, class: usize) -> Option<NonNull<u8>> {
         let shelf = &mut self.shelves[class];
+        if shelf.free.is_empty() {
+            shelf.unpack_one(&mut self.empty);
+        }
         if let Some(object) = shelf.free.pop() {
             return Some(object);
         }
@@ -57,7 +69,54 @@ impl Depot {
         Some(unsafe { slab::object(slab, class, at) })
     }
 
-    /// Fills an empty magazine with a batch; what was freed last is handed out first, and new objects in the order
+    /// A full parcel, the one that came last, for an empty one if the caller has one.
+    pub(super) fn take_parcel(
+        &mut self,
+        class: usize,
+        spare: Option<Box<Parcel>>,
+    ) -> Result<Box<Parcel>, Option<Box<Parcel>>> {
+        let Some(parcel) = self.shelves[class].parcels.pop() else { return Err(spare) };
+        if let Some(spare) = spare {
+            self.empty.push(spare);
+        }
+        Ok(parcel)
+    }
+
+    /// Takes a full parcel, for an empty one if there is one; gives it back if the pool is closed, since slabs are counted then.
+    ///
+    /// # Safety
+    ///
+    /// The objects are of this depot's slabs and class, and used by nobody.
+    pub(super) unsafe fn put_parcel(
+        &mut self,
+        class: usize,
+        parcel: Box<Parcel>,
+    ) -> Result<Option<Box<Parcel>>, Box<Parcel>> {
+        if self.closed {
+            return Err(parcel);
+        }
+        let shelf = &mut self.shelves[class];
+        shelf.parcels.push(parcel);
+        debug_assert!(shelf.at_hand() <= shelf.slots, "an object was freed twice");
+        Ok(self.empty.pop())
+    }
+
+    /// Keeps an empty parcel for whoever needs one.
+    pub(super) fn keep_empty(&mut self, parcel: Box<Parcel>) {
+        self.empty.push(parcel);
+    }
+
+    /// An empty parcel, if there is one.
+    pub(super) fn empty_parcel(&mut self) -> Option<Box<Parcel>> {
+        self.empty.pop()
+    }
+
+    /// Takes the empty parcels out: they are dropped without the lock.
+    pub(super) fn empty_parcels(&mut self) -> Parcels {
+        mem::take(&mut self.empty)
+    }
+
+    /// Fills an empty magazine with a batch from the stack, or with new objects; what was freed last is handed out first, and new objects in the order
     /// of their addresses.
     pub(super) fn stock(&mut self, class: usize, magazine: &Magazine) {
         let shelf = &mut self.shelves[class];
@@ -80,9 +139,9 @@ impl Depot {
     /// The objects are of this depot's slabs and class, and used by nobody.
     pub(super) unsafe fn put(&mut self, class: usize, objects: impl Iterator<Item = NonNull<u8>>, doomed: &mut Doomed) {
         if !self.closed {
-            let free = &mut self.shelves[class].free;
-            free.extend(objects);
-            debug_assert!(free.len() <= self.shelves[class].slots, "an object was freed twice");
+            let shelf = &mut self.shelves[class];
+            shelf.free.extend(objects);
+            debug_assert!(shelf.at_hand() <= shelf.slots, "an object was freed twice");
             return;
         }
         for object in objects {
@@ -126,6 +185,9 @@ impl Depot {
     /// Takes the wholly free slabs out.
     pub(super) fn sweep(&mut self) -> Doomed {
         let mut doomed = Doomed::default();
+        for shelf in &mut self.shelves {
+            while shelf.unpack_one(&mut self.empty) {}
+        }
         // SAFETY: every slab in the list and every slab of a free object is alive, and the lock that guards these
         // fields is held, as `self` is borrowed. A slab that is doomed has all its objects on the stack, from which
         // they are removed, and is left out of both lists.
@@ -178,7 +240,7 @@ impl Depot {
         }
         let stacks = self.shelves.each_mut().map(|shelf| {
             shelf.open = None;
-            core::mem::take(&mut shelf.free)
+            mem::take(&mut shelf.free)
         });
         (doomed, stacks)
     }
@@ -198,14 +260,27 @@ impl Depot {
     pub(super) fn stats(&self) -> PoolStats {
         let mut stats = PoolStats { slabs: self.count, slab_bytes: self.count * SLAB, ..PoolStats::default() };
         for (class, shelf) in self.shelves.iter().enumerate() {
-            stats.depot_bytes += shelf.free.len() * class::size(class);
-            stats.outstanding_bytes += (shelf.carved - shelf.free.len()) * class::size(class);
+            stats.depot_bytes += shelf.at_hand() * class::size(class);
+            stats.outstanding_bytes += (shelf.carved - shelf.at_hand()) * class::size(class);
         }
         stats
     }
 }
 
 impl Shelf {
+    /// Objects here that were handed out before.
+    fn at_hand(&self) -> usize {
+        self.free.len() + self.parcels.objects()
+    }
+
+    /// Moves a parcel's objects to the stack, if there is one.
+    fn unpack_one(&mut self, empty: &mut Parcels) -> bool {
+        let Some(mut parcel) = self.parcels.pop() else { return false };
+        self.free.extend(parcel.unpack());
+        empty.push(parcel);
+        true
+    }
+
     /// Up to `most` objects that were never handed out: their slab, the index of the first, and their number.
     fn carve(&mut self, class: usize, most: usize) -> Option<(Slab, usize, usize)> {
         let slab = self.open?;
@@ -229,7 +304,7 @@ impl Shelf {
         let fits = spare.capacity() >= slots;
         if fits {
             spare.append(&mut self.free);
-            core::mem::swap(&mut self.free, spare);
+            mem::swap(&mut self.free, spare);
         }
         fits
     }

@@ -15,6 +15,7 @@ mod cache;
 mod class;
 mod depot;
 mod large;
+mod parcel;
 mod shared;
 mod slab;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crossbeam_utils::CachePadded;
 
 use super::cache::Cache;
 use super::depot::{Depot, Stack};
+use super::parcel::Parcel;
 use super::slab::{self, CLOSED, Doomed, SLAB, Slab};
 use super::{Door, cache, class};
 use crate::backend::{Block, Source};
@@ -70,10 +71,11 @@ impl PoolCore {
             let object = if let Some(cache) = cache::current(self) {
                 // SAFETY: the thread's list of residents keeps its cache while the door is open, which the caller's
                 // borrow of the pool sees to; no user code runs while the magazine is used.
-                let magazine = unsafe { (*cache).magazine(class) };
+                let cache = unsafe { &*cache };
+                let magazine = cache.magazine(class);
                 // It has some if another pool was used last, or if the governor freed some.
                 magazine.pop(class).or_else(|| {
-                    self.depot.lock().stock(class, magazine);
+                    self.restock(class, cache);
                     magazine.prefetch_first(class);
                     magazine.pop(class)
                 })
@@ -85,6 +87,56 @@ impl PoolCore {
                 None => self.add_slab(class)?,
             }
         }
+    }
+
+    /// Fills an empty magazine from the depot, if that has something.
+    fn restock(&self, class: usize, cache: &Cache) {
+        let spare = cache.take_spare();
+        let mut depot = self.depot.lock();
+        let spare = match depot.take_parcel(class, spare) {
+            Ok(mut parcel) => {
+                drop(depot);
+                cache.magazine(class).fill(parcel.unpack());
+                Some(parcel)
+            }
+            Err(spare) => {
+                depot.stock(class, cache.magazine(class));
+                spare
+            }
+        };
+        cache.keep_spare(spare);
+    }
+
+    /// Moves half of a full magazine to the depot, in a parcel, or one by one if there `may_be_none`; `None` if there is none and
+    /// has to be. As for [`put`](Self::put), user code may run when the result is dropped.
+    fn relieve(&self, class: usize, cache: &Cache, may_be_none: bool) -> Option<Doomed> {
+        let spare = cache.take_spare().or_else(|| self.depot.lock().empty_parcel());
+        if spare.is_none() && !may_be_none {
+            return None;
+        }
+        let batch = cache.magazine(class).unload(class::batch(class));
+        let Some(mut parcel) = spare else {
+            // SAFETY: a magazine holds free objects of its class and pool.
+            return Some(unsafe { self.put(class, batch) });
+        };
+        parcel.pack(batch);
+        // SAFETY: as above.
+        let put = unsafe { self.depot.lock().put_parcel(class, parcel) };
+        Some(match put {
+            Ok(spare) => {
+                cache.keep_spare(spare);
+                Doomed::default()
+            }
+            // SAFETY: as above.
+            Err(mut parcel) => unsafe { self.put(class, parcel.unpack()) },
+        })
+    }
+
+    /// Makes a parcel and keeps it in the depot; false if there is no memory for it.
+    fn add_parcel(&self) -> bool {
+        let Some(parcel) = Parcel::try_new() else { return false };
+        self.depot.lock().keep_empty(parcel);
+        true
     }
 
     fn add_slab(self: &Arc<Self>, class: usize) -> Result<(), AllocError> {
@@ -141,6 +193,7 @@ impl PoolCore {
         self.drain_own_cache();
         let (doomed, stacks) = self.depot.lock().close();
         drop(stacks);
+        self.drop_empty_parcels();
         drop(doomed);
     }
 
@@ -150,6 +203,7 @@ impl PoolCore {
         let doomed = self.depot.lock().sweep();
         let bytes = doomed.bytes();
         drop(doomed);
+        self.drop_empty_parcels();
         for class in 0..class::CLASSES {
             let surplus = self.depot.lock().surplus(class);
             let mut spare = Stack::new();
@@ -159,6 +213,11 @@ impl PoolCore {
             }
         }
         bytes
+    }
+
+    fn drop_empty_parcels(&self) {
+        let empty = self.depot.lock().empty_parcels();
+        drop(empty);
     }
 
     fn drain_own_cache(&self) {
@@ -212,6 +271,7 @@ pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
     // SAFETY: until it is in a magazine or the depot, the object keeps its slab alive, and that its core. It is put
     // there last.
     let (core, class) = unsafe { (slab::core(slab), slab::class(slab)) };
+    let mut no_memory = false;
     loop {
         // SAFETY: as above.
         let closed = unsafe { slab::key(slab, class) } == CLOSED;
@@ -227,11 +287,14 @@ pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
             return;
         };
         // SAFETY: the cache is this thread's, and no user code has run since it was looked up.
-        let magazine = unsafe { (*cache).magazine(class) };
-        if magazine.push(class, object) {
+        let cache = unsafe { &*cache };
+        if cache.magazine(class).push(class, object) {
             return;
         }
-        // SAFETY: a magazine holds free objects of its class and pool.
-        drop(unsafe { core.put(class, magazine.unload(class::batch(class))) });
+        match core.relieve(class, cache, no_memory) {
+            Some(doomed) => drop(doomed),
+            // The program's allocator runs, whoever wrote it.
+            None => no_memory = !core.add_parcel(),
+        }
     }
 }

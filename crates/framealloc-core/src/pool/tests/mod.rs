@@ -390,6 +390,27 @@ fn warm_pool_takes_no_lock_and_no_heap() {
 }
 
 #[test]
+fn exchange_with_the_depot_takes_its_lock_once() {
+    const OBJECTS: usize = 4000;
+    let (pool, source) = pool();
+    let fill_and_drain = || {
+        let before = crate::sync::operations();
+        let all: Vec<_> = (0..OBJECTS as u64).map(|i| pool.alloc_box([i; 8])).collect();
+        drop(all);
+        crate::sync::operations() - before
+    };
+    // The first time makes slabs, and parcels when it frees.
+    fill_and_drain();
+    let taken = source.traffic();
+    let most = 2 * OBJECTS.div_ceil(class::batch(class::of(Layout::new::<[u64; 8]>()).unwrap())) as u64;
+    for _ in 0..3 {
+        let locks = fill_and_drain();
+        assert!(locks > 0 && locks <= most, "{locks} where {most} exchanges suffice");
+    }
+    assert_eq!(source.traffic(), taken);
+}
+
+#[test]
 fn boxed_traits_are_those_of_the_value() {
     let (pool, _source) = pool();
     let mut set = std::collections::HashSet::new();
