@@ -18,6 +18,18 @@
 //! }
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `std` (default) | threads: [`SmartAlloc`], pools, the operating system's backends |
+//! | `count` | counts allocations, at one more instruction for each |
+//! | `debug_fill` | fills memory that is handed out with `FRESH_FILL` (`0xcd`), and memory that was freed, rewound, reset or whose frame ended with `FREED_FILL` (`0xdd`) |
+//! | `hardened` | pools find double frees, foreign memory, wrong layouts and overruns when memory is freed: one line on stderr, then an abort |
+//!
+//! A build with `--cfg asan` under the address sanitizer, or one with `--cfg memcheck` under valgrind, has all memory that is not
+//! handed out marked as such, what lies behind a pool's object included; `--cfg redzone` adds a gap behind each block of a frame.
+//!
 //! The rooms, from the bottom: [`mod@bump`] (arithmetic), `governor` (the hook upward), `backend`, `chunk`, `thread`, `arena`,
 //! `pool`, `frame`, `smart_alloc`. Each knows only those before it.
 
@@ -47,6 +59,8 @@ mod sync;
 #[cfg(feature = "std")]
 mod thread;
 
+#[cfg(feature = "debug_fill")]
+pub use annotate::{FREED_FILL, FRESH_FILL};
 pub use arena::{Arena, Scope};
 pub use backend::*;
 pub use chunk::TrimPolicy;

@@ -218,15 +218,18 @@ impl RawArena {
             return self.value_cold(value);
         };
         let place = at(cursor, bump.start);
-        annotate::used(place.as_ptr(), size_of::<T>());
-        let place = place.cast::<T>();
         // SAFETY: a place of that size and alignment between the cursor and the bound, which is nobody's yet; or the dummy's
         // address, for a `T` of no size.
-        unsafe { place.write(value) };
+        let place = unsafe {
+            annotate::fresh(place.as_ptr(), size_of::<T>());
+            let place = place.cast::<T>();
+            place.write(value);
+            place
+        };
         let next = if const { align_of::<T>() <= M } {
             // The same address, computed from the cursor in memory: one instruction adds to it there.
             let cursor = self.cursor.get();
-            at(cursor, cursor.addr().get() + bump::round_up(size_of::<T>(), M))
+            at(cursor, cursor.addr().get() + bump::round_up(const { annotate::span(size_of::<T>(), M) }, M))
         } else {
             at(cursor, bump.cursor)
         };
@@ -257,11 +260,12 @@ impl RawArena {
 
     #[inline(always)]
     fn fit<const M: usize, T>(&self, cursor: NonNull<u8>) -> Option<bump::Bump> {
-        let (address, bound) = (cursor.addr().get(), self.bound.get());
-        if const { bump::is_constant(size_of::<T>(), align_of::<T>(), M) } {
-            bump::constant(address, bound, size_of::<T>(), align_of::<T>(), M)
+        let (address, bound, span) =
+            (cursor.addr().get(), self.bound.get(), const { annotate::span(size_of::<T>(), M) });
+        if const { bump::is_constant(annotate::span(size_of::<T>(), M), align_of::<T>(), M) } {
+            bump::constant(address, bound, span, align_of::<T>(), M)
         } else {
-            bump::any(address, bound, size_of::<T>(), align_of::<T>(), M)
+            bump::any(address, bound, span, align_of::<T>(), M)
         }
     }
 
@@ -297,7 +301,7 @@ impl RawArena {
         align: usize,
     ) -> Result<NonNull<u8>, E> {
         let cursor = self.cursor.get();
-        if let Some(bump) = bump::any(cursor.addr().get(), self.bound(), size, align, M) {
+        if let Some(bump) = bump::any(cursor.addr().get(), self.bound(), annotate::span(size, M), align, M) {
             return Ok(self.commit(cursor, bump, size));
         }
         E::refill(self, size, align)
@@ -311,7 +315,8 @@ impl RawArena {
         align: usize,
     ) -> Result<NonNull<u8>, E> {
         let cursor = self.cursor.get();
-        if let Some(bump) = bump::dynamic(cursor.addr().get(), self.bound.get(), size, align, M) {
+        let span = annotate::span(size, M);
+        if let Some(bump) = bump::dynamic(cursor.addr().get(), self.bound.get(), span, align, M) {
             return Ok(self.commit(cursor, bump, size));
         }
         E::refill(self, size, align)
@@ -333,7 +338,8 @@ impl RawArena {
         self.cursor.set(at(cursor, bump.cursor));
         self.note_allocation();
         let block = at(cursor, bump.start);
-        annotate::used(block.as_ptr(), size);
+        // SAFETY: the block lies between the cursor that was and the bound, or is the dummy's, of no size: it is nobody's yet.
+        unsafe { annotate::fresh(block.as_ptr(), size) };
         block
     }
 
@@ -351,7 +357,7 @@ impl RawArena {
     /// A block of another chunk never looks like it: between a chunk's last byte and the next one's first lies a header.
     #[inline(always)]
     fn is_last<const M: usize>(&self, block: NonNull<u8>, size: usize) -> bool {
-        size != 0 && block.addr().get() + bump::round_up(size, M) == self.cursor.get().addr().get()
+        size != 0 && block.addr().get() + bump::round_up(annotate::span(size, M), M) == self.cursor.get().addr().get()
     }
 
     /// Grows a block, in place if it is the last one.
@@ -369,11 +375,13 @@ impl RawArena {
         let address = block.addr().get();
         if address & (new.align() - 1) == 0 && self.is_last::<M>(block, old.size()) {
             // The block starts at a multiple of `M`, so no sum below the bound wraps.
-            if new.size() <= self.bound.get() - address {
+            let span = annotate::span(new.size(), M);
+            if span <= self.bound.get() - address {
                 let cursor = self.cursor.get();
-                self.cursor.set(at(cursor, bump::round_up(address + new.size(), M)));
+                self.cursor.set(at(cursor, bump::round_up(address + span, M)));
                 let block = at(cursor, address);
-                annotate::used(block.as_ptr(), new.size());
+                // SAFETY: below the bound, and nobody's: what was handed out last ends where the old block does.
+                unsafe { annotate::fresh(block.as_ptr().add(old.size()), new.size() - old.size()) };
                 return Ok(block);
             }
         }
@@ -401,24 +409,29 @@ impl RawArena {
     ) -> Option<(NonNull<T>, usize)> {
         let cursor = self.cursor.get();
         // Behind a block there may be room for an element more, up to the next multiple of `M`: of that the slow way knows.
-        if align_of::<T>() > M || more > self.room() / size_of::<T>() {
+        // A block that is there has its gap already.
+        let gap = if capacity == 0 { const { annotate::span(1, M) - 1 } } else { 0 };
+        if align_of::<T>() > M || more > self.room().saturating_sub(gap) / size_of::<T>() {
             return None;
         }
         // The block's address if it is the last one. With the cursor's provenance: that of `start` may end where the block does.
-        let old = bump::round_up(capacity * size_of::<T>(), M);
+        let old = bump::round_up(annotate::span(capacity * size_of::<T>(), M), M);
         let block = cursor.as_ptr().wrapping_sub(old);
         if capacity != 0 && block.addr() != start.addr().get() {
             return None;
         }
         let size = (capacity + more) * size_of::<T>();
         // Not beyond the bound: block, cursor and bound are multiples of `M`. So no sum wraps.
-        self.cursor.set(at(cursor, block.addr() + bump::round_up(size, M)));
+        self.cursor.set(at(cursor, block.addr() + bump::round_up(annotate::span(size, M), M)));
         if capacity == 0 {
             self.note_allocation();
         }
-        annotate::used(block, size);
-        // SAFETY: the cursor of an arena, or the start of a block.
-        Some((unsafe { NonNull::new_unchecked(block) }.cast(), capacity + more))
+        // SAFETY: the cursor of an arena, or the start of a block. What is behind the old elements is nobody's.
+        let block = unsafe {
+            annotate::fresh(block.add(capacity * size_of::<T>()), more * size_of::<T>());
+            NonNull::new_unchecked(block)
+        };
+        Some((block.cast(), capacity + more))
     }
 
     /// Shrinks a block, giving the rest back if it is the last one.
@@ -438,13 +451,16 @@ impl RawArena {
             let moved = self.reserve_layout::<M, E>(new.size(), new.align())?;
             // SAFETY: `block` is live and at least `new.size()` long; `moved` is fresh, hence disjoint.
             unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.as_ptr(), new.size()) };
+            // SAFETY: `block` is live with layout `old`, and dead from here on.
+            unsafe { annotate::freed(block.as_ptr(), old.size()) };
             return Ok(moved);
         }
         if self.is_last::<M>(block, old.size()) {
             self.note_high();
-            self.cursor.set(at(self.cursor.get(), bump::round_up(address + new.size(), M)));
+            self.cursor.set(at(self.cursor.get(), bump::round_up(address + annotate::span(new.size(), M), M)));
         }
-        annotate::free(block.as_ptr().wrapping_add(new.size()), old.size() - new.size());
+        // SAFETY: the end of a block that is live with layout `old`, and is not its user's any more.
+        unsafe { annotate::freed(block.as_ptr().add(new.size()), old.size() - new.size()) };
         Ok(block)
     }
 
@@ -458,7 +474,8 @@ impl RawArena {
     /// `block` is live, of this arena, with this `layout`, and not used afterwards.
     #[inline(never)]
     pub(crate) unsafe fn free<const M: usize>(&self, block: NonNull<u8>, layout: Layout) {
-        annotate::free(block.as_ptr(), layout.size());
+        // SAFETY: this function's contract.
+        unsafe { annotate::freed(block.as_ptr(), layout.size()) };
         if self.is_last::<M>(block, layout.size()) {
             self.note_high();
             self.cursor.set(at(self.cursor.get(), block.addr().get()));
@@ -493,8 +510,8 @@ impl RawArena {
         self.rebound();
     }
 
+    /// Puts a dedicated chunk, whose block is free, to the spare ones.
     fn keep_large(&self, chunk: Chunk) {
-        chunk.poison();
         let mut spare = self.spare_large.get();
         spare.push_front(chunk);
         self.spare_large.set(spare);

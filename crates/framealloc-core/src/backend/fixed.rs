@@ -106,7 +106,7 @@ impl FixedBackend {
     }
 
     fn over(base: NonNull<u8>, size: usize, owned: Option<Layout>) -> Self {
-        annotate::free(base.as_ptr(), size);
+        annotate::withheld(base.as_ptr(), size);
         Self { base, size, ranges: Ranges::new(base.addr().get(), size), owned, fallback: false }
     }
 
@@ -138,7 +138,7 @@ unsafe impl AllocatorBackend for FixedBackend {
             Some(address) => {
                 // SAFETY: the range lies inside of the buffer.
                 let ptr = unsafe { self.base.add(address - self.base.addr().get()) };
-                annotate::used(ptr.as_ptr(), layout.size());
+                annotate::passed_on(ptr.as_ptr(), layout.size());
                 AllocationResult::Ok(NonNull::slice_from_raw_parts(ptr, layout.size()))
             }
             None if self.fallback => AllocationResult::Fallback,
@@ -147,7 +147,7 @@ unsafe impl AllocatorBackend for FixedBackend {
     }
 
     unsafe fn deallocate(&mut self, ptr: NonNull<u8>, layout: Layout) {
-        annotate::free(ptr.as_ptr(), layout.size());
+        annotate::withheld(ptr.as_ptr(), layout.size());
         self.ranges.give(ptr.addr().get(), layout.size());
     }
 
@@ -158,7 +158,7 @@ unsafe impl AllocatorBackend for FixedBackend {
 
 impl Drop for FixedBackend {
     fn drop(&mut self) {
-        annotate::used(self.base.as_ptr(), self.size);
+        annotate::passed_on(self.base.as_ptr(), self.size);
         if let Some(layout) = self.owned {
             // SAFETY: the buffer came from the global allocator with this layout (a box's is that of its value),
             // and by the trait's contract no block of it is used after the backend is gone.

@@ -165,7 +165,7 @@ impl Source {
         let freed = catch_unwind(AssertUnwindSafe(|| {
             let mut chain = self.chain.lock();
             chain.live.remove(block.ptr);
-            crate::annotate::used(block.ptr.as_ptr(), bytes);
+            crate::annotate::passed_on(block.ptr.as_ptr(), bytes);
             let backend = &mut chain.backends[(block.owner & !UNGOVERNED) as usize];
             // SAFETY: by this function's contract the block came from this backend with this layout and is unused.
             unsafe { backend.deallocate(block.ptr, block.layout) };

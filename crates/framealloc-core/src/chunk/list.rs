@@ -103,6 +103,30 @@ impl ChunkList {
         core::iter::successors(self.head, |chunk| chunk.header().next.get())
     }
 
+    /// What was handed out of these chunks is free.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Chunk::free_from`].
+    pub(crate) unsafe fn free_filled(&self) {
+        if crate::annotate::LISTENS {
+            // SAFETY: this function's contract.
+            self.iter().for_each(|chunk| unsafe { chunk.free_from(chunk.start()) });
+        }
+    }
+
+    /// These chunks, which hold one block each, are free.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Chunk::free_whole`].
+    pub(crate) unsafe fn free_whole(&self) {
+        if crate::annotate::LISTENS {
+            // SAFETY: this function's contract.
+            self.iter().for_each(|chunk| unsafe { chunk.free_whole() });
+        }
+    }
+
     /// The first chunk for which `test` holds, taken off the list.
     pub(crate) fn take_first(&mut self, mut test: impl FnMut(&Chunk) -> bool) -> Option<Chunk> {
         let chunk = self.iter().find(|chunk| test(chunk))?;

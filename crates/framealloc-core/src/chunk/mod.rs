@@ -88,6 +88,19 @@ impl Haul {
         slot: ptr::null(),
         next: None,
     };
+
+    /// All of its memory is free: [`annotate`] is told.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more.
+    pub(crate) unsafe fn free(&self) {
+        // SAFETY: this function's contract. Chunks were left by their arena, which noted how far each was filled.
+        unsafe {
+            self.regular.free_filled();
+            self.large.free_whole();
+        }
+    }
 }
 
 /// A chunk that is alive: whoever holds one may read and write its header, from one thread at a time.
@@ -132,7 +145,7 @@ impl Chunk {
             });
         }
         let chunk = Self(header);
-        chunk.poison();
+        annotate::withheld(chunk.start().as_ptr(), chunk.capacity());
         chunk
     }
 
@@ -175,9 +188,27 @@ impl Chunk {
         crate::bump::any(start, self.end(), size, align, CHUNK_ALIGN).is_some()
     }
 
-    /// Marks everything behind the header as free for a memory checker.
-    pub(crate) fn poison(&self) {
-        annotate::free(self.start().as_ptr(), self.capacity());
+    /// What was handed out from `place` on, as far as the chunk was filled, is free: [`annotate`] is told.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more. The header says how far the chunk was filled.
+    pub(crate) unsafe fn free_from(&self, place: NonNull<u8>) {
+        if annotate::LISTENS {
+            let filled = self.start().addr().get() + self.header().filled.get();
+            // SAFETY: inside the chunk, and nobody's.
+            unsafe { annotate::freed(place.as_ptr(), filled - place.addr().get()) };
+        }
+    }
+
+    /// Everything behind the header is free: [`annotate`] is told.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more.
+    pub(crate) unsafe fn free_whole(&self) {
+        // SAFETY: inside the chunk, and nobody's.
+        unsafe { annotate::freed(self.start().as_ptr(), self.capacity()) };
     }
 }
 

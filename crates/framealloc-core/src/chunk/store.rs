@@ -8,6 +8,7 @@ use core::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::{Chunk, ChunkList, Growth, Haul, TrimPolicy, smaller_and_smaller};
+use crate::annotate;
 use crate::backend::Source;
 use crate::error::AllocError;
 use crate::governor::Resource;
@@ -104,7 +105,16 @@ impl ChunkStore {
     }
 
     /// Takes back the hauls of a sealed frame that was dropped, from whatever thread. `bytes` is their sum.
-    pub(crate) fn put_hauls(&self, first: Chunk, last: Chunk, bytes: usize) {
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the frame's memory any more.
+    pub(crate) unsafe fn put_hauls(&self, first: Chunk, last: Chunk, bytes: usize) {
+        if annotate::LISTENS {
+            // Now, since a stale read may come long before the next boundary.
+            // SAFETY: this function's contract.
+            hauls(first).for_each(|haul| unsafe { haul.free() });
+        }
         let mut shelf = self.shelf.lock();
         let mut haul = last.header().haul.get();
         haul.next = shelf.returned.replace(first);

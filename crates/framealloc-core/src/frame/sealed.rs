@@ -190,6 +190,7 @@ fn reclaim(seal: Seal, store: &ChunkStore, panicked: &mut Option<Panic>) {
     // SAFETY: the frame is being dropped: nobody reads it, and its destructors run here only.
     unsafe { seal.run_destructors(panicked) };
     if let Some((first, last)) = seal.ends {
-        store.put_hauls(first, last, seal.bytes);
+        // SAFETY: as above; its destructors have run.
+        unsafe { store.put_hauls(first, last, seal.bytes) };
     }
 }

@@ -77,7 +77,7 @@ impl<const LARGE: bool> Drop for Release<LARGE> {
             if !LARGE {
                 super::release(self.memory, self.layout);
             } else if self.layout.size() != 0 {
-                large::free(self.memory, self.layout.size());
+                large::free(self.memory, self.layout);
             }
         }
     }

@@ -22,6 +22,12 @@ pub(super) const LIMIT: usize = 512;
 /// two threads spend more time on the exchange than on the objects.
 const LIMIT_BYTES: usize = 256 << 10;
 
+/// Bytes that an object has beside what is asked for.
+#[cfg(feature = "hardened")]
+const MARGIN: usize = super::guard::MARGIN;
+#[cfg(not(feature = "hardened"))]
+const MARGIN: usize = 0;
+
 /// A class is found by its place: twice the position of the highest bit of size - 1, plus the bit below. 16 bytes have place
 /// 7 and class 1.
 const FIRST: u32 = 6;
@@ -56,7 +62,7 @@ const LIMITS: [usize; CLASSES] = {
 pub(super) const fn of(layout: Layout) -> Option<usize> {
     // All three are combined by `or`: only the two highest bits matter, and an alignment that sets the second one is too
     // large for three quarters of a power of two.
-    let need = (layout.size().saturating_sub(1)) | (layout.align() - 1) | (SMALLEST - 1);
+    let need = ((layout.size() + MARGIN).saturating_sub(1)) | (layout.align() - 1) | (SMALLEST - 1);
     if need >= LARGEST {
         return None;
     }
@@ -95,7 +101,7 @@ mod tests {
         for shift in 0..14 {
             let align = 1 << shift;
             for bytes in 1..=5000 {
-                let need = bytes.max(align);
+                let need = (bytes + MARGIN).max(align);
                 let fits = |&class: &usize| size(class) >= need && size(class).is_multiple_of(align);
                 let expected = (0..CLASSES).find(fits);
                 assert_eq!(class(bytes, align), expected, "{bytes} bytes aligned to {align}");

@@ -14,6 +14,8 @@ mod boxed;
 mod cache;
 mod class;
 mod depot;
+#[cfg(feature = "hardened")]
+mod guard;
 mod large;
 mod parcel;
 mod shared;
@@ -23,7 +25,7 @@ mod tests;
 
 pub use boxed::{HeapBox, PoolBox};
 
-use crate::annotate;
+use crate::annotate::{self, SLACK_IS_FREE};
 use crate::backend::Source;
 use crate::error::AllocError;
 use crate::fallible::{Fallible, TryAllocator};
@@ -214,7 +216,12 @@ impl Pool {
             Some(object) => object,
             None => self.door.core.next(class)?,
         };
-        annotate::used(object.as_ptr(), class::size(class));
+        // SAFETY: the object was free, of this class, and is not shorter.
+        unsafe {
+            annotate::fresh(object.as_ptr(), usable(layout));
+            #[cfg(feature = "hardened")]
+            guard::hand_out(object, layout, class);
+        }
         Ok(object)
     }
 }
@@ -234,9 +241,11 @@ unsafe fn release(memory: NonNull<u8>, layout: Layout) {
     // provenance. The key is read here, after the value's destructor, which may have closed the pool.
     unsafe {
         let Some(class) = class::of(layout) else {
-            return large::free(memory, layout.size());
+            return large::free(memory, layout);
         };
-        annotate::free(memory.as_ptr(), class::size(class));
+        #[cfg(feature = "hardened")]
+        guard::take_back(memory, layout, class);
+        annotate::freed(memory.as_ptr(), class::size(class));
         let slab = slab::of(memory);
         if !cache::put(slab::key(slab, class), class, memory) {
             shared::free_slow(slab, memory);
@@ -260,15 +269,23 @@ unsafe impl TryAllocator for Pool {
 
     #[inline]
     unsafe fn release(&self, memory: NonNull<u8>, layout: Layout) {
+        #[cfg(feature = "hardened")]
+        guard::check_pool(&self.door.core, memory, layout);
         // SAFETY: a layout that fits the block is of the class it was taken for (`usable`).
         unsafe { release(memory, layout) }
     }
 
     #[inline]
     unsafe fn try_resize(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        #[cfg(feature = "hardened")]
+        guard::check_pool(&self.door.core, memory, old);
         let in_place =
             old.size() != 0 && new.size() != 0 && class::of(old).is_some() && class::of(old) == class::of(new);
         if in_place {
+            if SLACK_IS_FREE {
+                // SAFETY: an object of both layouts' class; the caller's promise.
+                unsafe { move_end(memory, old, new) };
+            }
             return Ok(NonNull::slice_from_raw_parts(memory, usable(new)));
         }
         // SAFETY: by the caller's promise.
@@ -276,13 +293,40 @@ unsafe impl TryAllocator for Pool {
     }
 }
 
-/// Bytes that may be used of memory for `layout`: an object's all, and any size up to that is of the same class.
+/// An object keeps its place with another size: what lies between the two ends changes hands.
+///
+/// # Safety
+///
+/// `memory` is an object of `old`, whose class `new` has, too.
+unsafe fn move_end(memory: NonNull<u8>, old: Layout, new: Layout) {
+    // SAFETY: within the object; what its user has no longer, or has not yet, is nobody's.
+    unsafe {
+        #[cfg(feature = "hardened")]
+        guard::inspect(memory, old, object_size(old));
+        let end = memory.as_ptr().add(old.size().min(new.size()));
+        if new.size() > old.size() {
+            annotate::fresh(end, new.size() - old.size());
+        } else {
+            annotate::freed(end, old.size() - new.size());
+        }
+        #[cfg(feature = "hardened")]
+        guard::watch(memory, new.size(), object_size(new));
+    }
+}
+
+/// Bytes of the object that serves `layout`, or of the block.
+const fn object_size(layout: Layout) -> usize {
+    match class::of(layout) {
+        Some(class) => class::size(class),
+        None => layout.size(),
+    }
+}
+
+/// Bytes that may be used of memory for `layout`: an object's all, and any size up to that is of the same class; what was asked
+/// for where the rest is watched.
 #[inline(always)]
 const fn usable(layout: Layout) -> usize {
-    match class::of(layout) {
-        Some(class) if layout.size() != 0 => class::size(class),
-        _ => layout.size(),
-    }
+    if SLACK_IS_FREE || layout.size() == 0 { layout.size() } else { object_size(layout) }
 }
 
 // SAFETY: as for `TryAllocator`, which this forwards to. A panic instead of an error leaves everything as it was.

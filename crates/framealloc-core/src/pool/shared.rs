@@ -12,6 +12,8 @@ use crossbeam_utils::CachePadded;
 
 use super::cache::Cache;
 use super::depot::{Depot, Stack};
+#[cfg(feature = "hardened")]
+use super::guard;
 use super::parcel::Parcel;
 use super::slab::{self, CLOSED, Doomed, SLAB, Slab};
 use super::{Door, cache, class};
@@ -145,21 +147,30 @@ impl PoolCore {
         let mut spare = Stack::new();
         // SAFETY: the block was just taken from this core's source, with a slab's size and alignment.
         let slab = unsafe { slab::build(self, block, class) };
+        #[cfg(feature = "hardened")]
+        if !guard::add_slab(slab) {
+            return Err(Self::no_room_for(slab, 1));
+        }
         loop {
             // SAFETY: the slab was just built for this core and class, and is not added twice.
             let added = unsafe { self.depot.lock().add(class, slab, &mut spare) };
             let Err(slots) = added else { return Ok(()) };
             spare = Stack::new();
             if spare.try_reserve_exact(slots + slots / 2).is_err() {
-                let mut doomed = Doomed::default();
-                // SAFETY: the slab is known here only, and has handed out nothing.
-                unsafe { doomed.push(slab) };
-                return Err(AllocError::new(AllocErrorKind::OutOfMemory {
-                    size: slots.saturating_mul(size_of::<NonNull<u8>>()),
-                    align: align_of::<NonNull<u8>>(),
-                }));
+                return Err(Self::no_room_for(slab, slots));
             }
         }
+    }
+
+    /// Gives a new slab back, which is known to the caller only: there is no memory for so many addresses of its objects.
+    fn no_room_for(slab: Slab, slots: usize) -> AllocError {
+        let mut doomed = Doomed::default();
+        // SAFETY: the slab is known here only, and has handed out nothing.
+        unsafe { doomed.push(slab) };
+        AllocError::new(AllocErrorKind::OutOfMemory {
+            size: slots.saturating_mul(size_of::<NonNull<u8>>()),
+            align: align_of::<NonNull<u8>>(),
+        })
     }
 
     /// Takes free objects into the depot. What is returned is dropped when nothing is borrowed: user code may run.

@@ -9,6 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::class;
+#[cfg(feature = "hardened")]
+use super::guard;
 use super::shared::PoolCore;
 use crate::annotate;
 use crate::backend::Block;
@@ -32,6 +34,9 @@ const COLOURS: usize = 16;
 /// What stands at the start of a slab; behind it stands the slab's key. It is reached through raw pointers, field by field,
 /// under the depot's lock, but for what never changes.
 pub(super) struct Header {
+    /// Never changes.
+    #[cfg(feature = "hardened")]
+    pub(super) magic: u64,
     /// A counted reference, so that the core outlives its slabs. Never changes.
     core: *const PoolCore,
     block: Block,
@@ -136,6 +141,8 @@ pub(super) unsafe fn build(core: &Arc<PoolCore>, block: Block, class: usize) -> 
     // SAFETY: the block has room for the header and is aligned for it; nobody else knows of it yet.
     unsafe {
         slab.write(Header {
+            #[cfg(feature = "hardened")]
+            magic: guard::MAGIC,
             core: Arc::into_raw(Arc::clone(core)),
             block,
             class,
@@ -146,8 +153,10 @@ pub(super) unsafe fn build(core: &Arc<PoolCore>, block: Block, class: usize) -> 
             next_open: None,
         });
         place_of_key(slab, class).write(AtomicU64::new(core.id()));
+        #[cfg(feature = "hardened")]
+        bitmap(slab, class).cast::<u8>().write_bytes(0, guard::bitmap_bytes(class));
         let start = first * class::size(class);
-        annotate::free(block.ptr.as_ptr().add(start), SLAB - start);
+        annotate::withheld(block.ptr.as_ptr().add(start), SLAB - start);
     }
     slab
 }
@@ -162,10 +171,30 @@ pub(super) unsafe fn object(slab: Slab, class: usize, index: usize) -> NonNull<u
     unsafe { slab.cast::<u8>().add((first(class) + index) * class::size(class)) }
 }
 
-/// Objects the header and the key take the place of.
-const fn first(class: usize) -> usize {
+/// Where the header and the key end.
+const fn end_of_keys(class: usize) -> usize {
     let lines = if is_coloured(class) { COLOURS } else { 1 };
-    (KEY + lines * LINE).div_ceil(class::size(class))
+    KEY + lines * LINE
+}
+
+/// Objects the header and what belongs to it take the place of.
+pub(super) const fn first(class: usize) -> usize {
+    #[cfg(feature = "hardened")]
+    let end = end_of_keys(class) + guard::bitmap_bytes(class);
+    #[cfg(not(feature = "hardened"))]
+    let end = end_of_keys(class);
+    end.div_ceil(class::size(class))
+}
+
+/// The bitmap of live objects.
+///
+/// # Safety
+///
+/// `slab` names a slab of `class` with the provenance of the whole of it.
+#[cfg(feature = "hardened")]
+pub(super) unsafe fn bitmap(slab: Slab, class: usize) -> *mut core::sync::atomic::AtomicU64 {
+    // SAFETY: objects start behind the bitmap (`first`), which starts at a multiple of a line.
+    unsafe { slab.as_ptr().cast::<u8>().add(end_of_keys(class)).cast() }
 }
 
 /// Slabs that are wholly free and in no list any more: dropping it gives them back.
@@ -201,6 +230,8 @@ impl Drop for Doomed {
                 self.head = (*slab.as_ptr()).next;
                 (Arc::from_raw((*slab.as_ptr()).core), (*slab.as_ptr()).block)
             };
+            #[cfg(feature = "hardened")]
+            guard::remove_slab(slab);
             // The governor is told of every slab; if it panics the rest are given back all the same.
             let given = catch_unwind(AssertUnwindSafe(|| core.give_back_slab(block)));
             panic = panic.or(given.err());

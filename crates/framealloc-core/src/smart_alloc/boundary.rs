@@ -345,7 +345,8 @@ unsafe fn attach(hauls: impl Iterator<Item = crate::chunk::Haul>) {
     for haul in hauls {
         // SAFETY: a slot stays until its core is dropped, which the caller holds.
         let slot = unsafe { &*haul.slot.cast::<FrameSlot>() };
-        slot.arena.attach(&haul);
+        // SAFETY: the caller's promise.
+        unsafe { slot.arena.attach(&haul) };
     }
 }
 

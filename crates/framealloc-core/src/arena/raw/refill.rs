@@ -46,32 +46,33 @@ impl RawArena {
     fn refill_inner(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
         // Each round makes progress unless user code undoes it; a governor that does so every time is refused.
         const ROUNDS: usize = 8;
+        let span = annotate::span(size, self.min_align);
         for _ in 0..ROUNDS {
             let cursor = self.cursor.get();
             let address = cursor.addr().get();
-            if let Some(bump) = bump::any(address, self.bound.get(), size, align, self.min_align) {
+            if let Some(bump) = bump::any(address, self.bound.get(), span, align, self.min_align) {
                 return Ok(self.commit(cursor, bump, size));
             }
-            if let Some(bump) = bump::any(address, self.end.get(), size, align, self.min_align) {
+            if let Some(bump) = bump::any(address, self.end.get(), span, align, self.min_align) {
                 // Only the grant is in the way.
                 self.extend_grant(bump.cursor - address)?;
-            } else if self.growth.is_dedicated(size, align) {
-                self.extend_grant(bump::round_up(size, self.min_align))?;
-                match self.take_spare(&self.spare_large, size, align) {
+            } else if self.growth.is_dedicated(span, align) {
+                self.extend_grant(bump::round_up(span, self.min_align))?;
+                match self.take_spare(&self.spare_large, span, align) {
                     Some(chunk) => return Ok(self.dedicate(chunk, size, align)),
                     None => {
-                        let bytes = bump::round_up(Chunk::bytes_for(size, align)?, 4096);
-                        let chunk = self.supply.draw(size, align, bytes)?;
+                        let bytes = bump::round_up(Chunk::bytes_for(span, align)?, 4096);
+                        let chunk = self.supply.draw(span, align, bytes)?;
                         self.keep_large(chunk);
                     }
                 }
             } else {
-                self.extend_grant(bump::round_up(size, self.min_align))?;
-                match self.take_spare(&self.spare, size, align) {
+                self.extend_grant(bump::round_up(span, self.min_align))?;
+                match self.take_spare(&self.spare, span, align) {
                     Some(chunk) => self.install(chunk),
                     None => {
                         let chunk = self.supply.draw(
-                            size,
+                            span,
                             align,
                             self.growth.size_after(self.chunks.get() - self.large.get()),
                         )?;
@@ -168,7 +169,7 @@ impl RawArena {
     /// affected.
     fn dedicate(&self, chunk: Chunk, size: usize, align: usize) -> NonNull<u8> {
         let header = chunk.header();
-        let filled = bump::round_up(size, self.min_align);
+        let filled = bump::round_up(annotate::span(size, self.min_align), self.min_align);
         self.sequence.set(self.sequence.get() + 1);
         header.sequence.set(self.sequence.get());
         header.filled.set(filled);
@@ -184,14 +185,15 @@ impl RawArena {
         self.rebound();
         let start = chunk.start();
         let block = at(start, bump::round_up(start.addr().get(), align));
-        annotate::used(block.as_ptr(), size);
+        // SAFETY: the request fits into the chunk, which holds nothing else.
+        unsafe { annotate::fresh(block.as_ptr(), size) };
         block
     }
 
     /// The dedicated chunk that `block` is alone in, if that can be told from the layout.
     pub(super) fn dedicated_chunk(&self, block: NonNull<u8>, layout: Layout) -> Option<Chunk> {
         const LOOK: usize = 8;
-        if !self.growth.is_dedicated(layout.size(), layout.align()) {
+        if !self.growth.is_dedicated(annotate::span(layout.size(), self.min_align), layout.align()) {
             return None;
         }
         // The newest are the likeliest: collections grow and are dropped in the reverse order of their making.

@@ -45,20 +45,24 @@ impl RawArena {
         }
     }
 
+    /// Lowers the cursor within the current chunk; nothing behind it is used any more.
     #[inline]
     fn back_to(&self, cursor: NonNull<u8>) {
-        annotate::free(cursor.as_ptr(), self.end.get() - cursor.addr().get());
+        // SAFETY: between the two cursors lies what was handed out since, and nobody uses that; the rest is free already.
+        unsafe { annotate::freed(cursor.as_ptr(), self.cursor.get().addr().get() - cursor.addr().get()) };
         self.cursor.set(cursor);
     }
 
     #[cold]
     #[inline(never)]
     fn rewind_chunks(&self, to: &Checkpoint) {
+        self.note_filled();
         let (mut used, mut spare) = (self.used.get(), self.spare.get());
         while used.back() != to.chunk {
             let Some(chunk) = used.pop_back() else { break };
             self.used_bytes.set(self.used_bytes.get() - chunk.bytes());
-            chunk.poison();
+            // SAFETY: all that lies in it was handed out since the checkpoint.
+            unsafe { chunk.free_from(chunk.start()) };
             spare.push_front(chunk);
         }
         self.used.set(used);
@@ -67,6 +71,8 @@ impl RawArena {
         while let Some(chunk) = large.back().filter(|chunk| chunk.header().sequence.get() > to.sequence) {
             large.remove(chunk);
             self.used_bytes.set(self.used_bytes.get() - chunk.bytes());
+            // SAFETY: as above.
+            unsafe { chunk.free_whole() };
             self.keep_large(chunk);
         }
         self.used_large.set(large);
@@ -76,7 +82,8 @@ impl RawArena {
         self.waste.set(to.waste);
         match to.chunk {
             Some(chunk) => {
-                annotate::free(to.cursor.as_ptr(), chunk.end() - to.cursor.addr().get());
+                // SAFETY: what lies behind the checkpoint is not used any more.
+                unsafe { chunk.free_from(to.cursor) };
                 self.enter(chunk, to.cursor);
             }
             None => self.leave(),
@@ -146,8 +153,10 @@ impl RawArena {
     #[cold]
     #[inline(never)]
     fn retire(&self) {
+        self.note_filled();
         let mut used = self.used.take();
-        poison(&used);
+        // SAFETY: nothing that was handed out is used any more.
+        unsafe { used.free_filled() };
         self.start_over();
         let mut spare = self.spare.get();
         spare.append(used.take());
@@ -182,16 +191,29 @@ impl RawArena {
     #[inline(never)]
     fn reset_chunks(&self) {
         self.stamp_current();
+        self.note_filled();
         let (mut used, mut large) = (self.used.take(), self.used_large.take());
         largest_first(&mut used);
         self.start_over();
-        poison(&used);
-        poison(&large);
+        // SAFETY: nothing that was handed out is used any more.
+        unsafe {
+            used.free_filled();
+            large.free_whole();
+        }
         let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
         spare.prepend(used.take());
         spare_large.prepend(large.take());
         self.spare.set(spare);
         self.spare_large.set(spare_large);
+    }
+
+    /// Notes how much of the current chunk was handed out, for whoever marks it as free later.
+    fn note_filled(&self) {
+        if annotate::LISTENS
+            && let Some(current) = self.used.get().back()
+        {
+            current.header().filled.set(self.filled());
+        }
     }
 
     fn start_over(&self) {
@@ -318,6 +340,7 @@ impl RawArena {
         if !outsized {
             self.stamp_current();
         }
+        self.note_filled();
         let haul = Haul {
             regular: self.used.take(),
             large: self.used_large.take(),
@@ -333,11 +356,15 @@ impl RawArena {
         Some(first)
     }
 
-    /// Takes a haul back whose blocks are no longer used.
+    /// Takes a haul back.
+    ///
+    /// # Safety
+    ///
+    /// Its blocks are no longer used.
     #[cfg(feature = "std")]
-    pub(crate) fn attach(&self, haul: &Haul) {
-        poison(&haul.regular);
-        poison(&haul.large);
+    pub(crate) unsafe fn attach(&self, haul: &Haul) {
+        // SAFETY: this function's contract.
+        unsafe { haul.free() };
         let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
         let mut regular = haul.regular;
         if haul.outsized {
@@ -362,13 +389,6 @@ impl RawArena {
     /// Gives the spare chunks back; the number of bytes.
     pub(crate) fn trim(&self) -> usize {
         self.supply.release(self.take_spares())
-    }
-}
-
-/// Marks a list's chunks as free, where a memory checker listens.
-fn poison(list: &ChunkList) {
-    if cfg!(asan) {
-        list.iter().for_each(|chunk| chunk.poison());
     }
 }
 

@@ -57,7 +57,7 @@ impl Supply {
         let mut bytes = 0;
         while let Some(chunk) = list.pop_front() {
             bytes += chunk.bytes();
-            annotate::used(chunk.start().as_ptr(), chunk.capacity());
+            annotate::passed_on(chunk.start().as_ptr(), chunk.capacity());
             match self {
                 #[cfg(feature = "std")]
                 Self::Store(store) => store.release(chunk),
