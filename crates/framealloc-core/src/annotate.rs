@@ -1,13 +1,14 @@
 //! Tells a memory checker which bytes may be touched, and fills bytes for those who have no checker.
 //!
-//! There are three: the address sanitizer (`--cfg asan`), valgrind's memcheck (`--cfg memcheck`), and none, for which all of this
+//! There are the address sanitizer (`--cfg asan`), valgrind's memcheck (`--cfg memcheck`), models of threads, and none, for which all this
 //! compiles to nothing. The feature `debug_fill` adds the fills. Called where memory is handed out, reset and freed.
 
 #![allow(clippy::inline_always, reason = "these must vanish where they do nothing")]
 
 #[cfg_attr(asan, path = "annotate/asan.rs")]
 #[cfg_attr(all(memcheck, not(asan)), path = "annotate/memcheck.rs")]
-#[cfg_attr(not(any(asan, memcheck)), path = "annotate/none.rs")]
+#[cfg_attr(all(test, loom), path = "annotate/loom.rs")]
+#[cfg_attr(not(any(asan, memcheck, all(test, loom))), path = "annotate/none.rs")]
 mod checker;
 
 /// Every byte of memory that is handed out, until it is written; with the feature `debug_fill`.
@@ -22,7 +23,7 @@ pub const FRESH_FILL: u8 = 0xcd;
 pub const FREED_FILL: u8 = 0xdd;
 
 /// Whether it matters which bytes are free: elsewhere nobody looks for them.
-pub(crate) const LISTENS: bool = cfg!(any(asan, memcheck, feature = "debug_fill"));
+pub(crate) const LISTENS: bool = cfg!(any(asan, memcheck, feature = "debug_fill", all(test, loom)));
 
 /// Whether what lies behind the bytes that were asked for, up to the end of a pool's object, is kept from the user.
 pub(crate) const SLACK_IS_FREE: bool = cfg!(any(asan, memcheck, feature = "hardened"));

@@ -48,6 +48,8 @@ mod error;
 mod fallible;
 mod frame;
 mod governor;
+#[cfg(all(test, loom))]
+mod loom;
 #[cfg(feature = "std")]
 mod pool;
 mod prefetch;

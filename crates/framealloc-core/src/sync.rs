@@ -1,17 +1,35 @@
-//! The one place where atomics and locks come from.
+//! The one place where atomics, locks and thread-local storage come from.
 //!
 //! In unit tests every atomic read-modify-write and every lock is counted, so that a test can assert that a warm frame
-//! does none.
+//! does none. In unit tests under `--cfg loom` they are those of a model: `modelled` says what is real there and what is not.
+
+#[cfg(all(test, loom))]
+pub(crate) mod modelled;
 
 #[cfg(not(test))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 #[cfg(not(test))]
 pub(crate) use parking_lot::Mutex;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) use counted::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, operations};
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+pub(crate) use modelled::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
+#[cfg(not(all(test, loom)))]
+pub(crate) use std::thread_local;
+
+/// What statics are made of. They live as long as the process, through all runs of a model, and are no part of it.
+pub(crate) mod process {
+    #[cfg(not(all(test, loom)))]
+    pub(crate) use super::{AtomicBool, AtomicU64, Mutex};
+    #[cfg(all(test, loom))]
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64};
+    #[cfg(all(test, loom))]
+    pub(crate) use parking_lot::Mutex;
+}
+
+#[cfg(all(test, not(loom)))]
 mod counted {
     use core::cell::Cell;
     pub(crate) use core::sync::atomic::Ordering;

@@ -14,6 +14,7 @@ mod mmap;
 mod numa;
 mod ranges;
 #[cfg(all(test, feature = "std"))]
+#[cfg_attr(loom, allow(dead_code, reason = "most of its users are not compiled with the models"))]
 pub(crate) mod scripted;
 #[cfg(feature = "std")]
 mod source;

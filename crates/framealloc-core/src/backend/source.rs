@@ -6,12 +6,11 @@ use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::thread_local;
 
 use super::{AllocationResult, AllocatorBackend, Block, Live, SystemBackend, check};
 use crate::error::{AllocError, AllocErrorKind};
 use crate::governor::{Governor, Request, Resource};
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
 
 /// Set in [`Block::owner`] if the governor was not asked, because it was the governor that needed the memory: then it
 /// is not told of the release either, so that its books balance.
@@ -225,5 +224,5 @@ impl Chain {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

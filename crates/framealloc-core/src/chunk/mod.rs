@@ -150,6 +150,8 @@ impl Chunk {
     }
 
     pub(crate) fn header(&self) -> &Header {
+        #[cfg(all(test, loom))]
+        crate::sync::modelled::touch(self.0.as_ptr().cast(), size_of::<Header>());
         // SAFETY: a `Chunk` names a live chunk, whose header was written by `new`; the header holds cells and is never
         // borrowed mutably.
         unsafe { self.0.as_ref() }

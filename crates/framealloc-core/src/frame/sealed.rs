@@ -7,13 +7,13 @@ use core::cell::Cell;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread_local;
 
 use crate::chunk::store::hauls;
 use crate::chunk::{Chunk, ChunkStore, Haul, Waiting};
 use crate::frame::handle::{FrameHandle, Panic, StaleHandle, run_destructors};
 use crate::frame::stamp::Stamp;
 use crate::stats::FrameStats;
+use crate::sync::thread_local;
 
 /// The hauls of all threads of one frame, linked.
 #[derive(Clone, Copy, Debug)]

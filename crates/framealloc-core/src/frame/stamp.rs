@@ -6,7 +6,8 @@
 
 use std::vec::Vec;
 
-use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::Ordering;
+use crate::sync::process::{AtomicBool, AtomicU64, Mutex};
 
 /// Bits of a stamp that count frames; those above are the number of a series.
 ///

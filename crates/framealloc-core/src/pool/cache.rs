@@ -9,7 +9,6 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::boxed::Box;
 use std::sync::{Arc, Weak};
-use std::thread_local;
 
 use super::Door;
 use super::class::{self, CLASSES, LIMIT};
@@ -17,6 +16,7 @@ use super::parcel::Parcel;
 use super::shared::PoolCore;
 use super::slab::Doomed;
 use crate::prefetch;
+use crate::sync::thread_local;
 use crate::thread::{self, Resident, Token};
 
 thread_local! {

@@ -15,8 +15,8 @@ const SMALLEST: usize = 8;
 const LARGEST: usize = SIZES[CLASSES - 1];
 
 /// Objects a thread may keep of one class: half of them change hands at a time, which makes the depot's lock rare enough
-/// where one thread allocates and another frees.
-pub(super) const LIMIT: usize = 512;
+/// where one thread allocates and another frees. In a model so few that a handful of objects makes an exchange.
+pub(super) const LIMIT: usize = if cfg!(all(test, loom)) { 4 } else { 512 };
 
 /// Bytes a thread may keep of one class, so that idle threads strand little: 64 of the largest objects. With half of it
 /// two threads spend more time on the exchange than on the objects.

@@ -20,7 +20,7 @@ mod large;
 mod parcel;
 mod shared;
 mod slab;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use boxed::{HeapBox, PoolBox};

@@ -10,7 +10,7 @@ mod numa;
 mod publish;
 mod sugar;
 mod tags;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use alloc::sync::Arc;
@@ -18,7 +18,6 @@ use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::ptr;
 use std::collections::VecDeque;
-use std::thread_local;
 use std::vec::Vec;
 
 pub use config::AllocConfig;
@@ -36,7 +35,7 @@ use crate::frame::{ALIGN, DropList, Frame, FrameHandle, Scratch, SealedFrame, St
 use crate::governor::Governor;
 use crate::pool::Pool;
 use crate::stats::{AllocStats, FrameStats, ThreadStats};
-use crate::sync::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, thread_local};
 use crate::thread::{self, Registry};
 use tags::TagTable;
 

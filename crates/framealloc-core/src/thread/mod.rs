@@ -10,12 +10,12 @@ use core::cell::{Cell, RefCell};
 use core::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread_local;
 use std::vec::Vec;
 
 pub(crate) use registry::Registry;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::process::AtomicU64;
+use crate::sync::{Ordering, thread_local};
 
 /// Something of an instance that belongs to one thread: its arenas, or its pool caches.
 pub(crate) trait Resident: Send + Sync + 'static {

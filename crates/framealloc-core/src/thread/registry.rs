@@ -66,7 +66,7 @@ impl<S: Send + 'static> Resident for Slot<S> {
 }
 
 impl<S: Send + 'static> Registry<S> {
-    pub(crate) const fn new(instance: u64, on_exit: fn(u64)) -> Self {
+    pub(crate) fn new(instance: u64, on_exit: fn(u64)) -> Self {
         Self { instance, head: AtomicPtr::new(ptr::null_mut()), on_exit }
     }
 
