@@ -66,12 +66,7 @@ pub(super) const ALL: &[Argument] = &[
         "in fewer instructions, and on this processor only: on Sapphire Rapids it is 0.96, and builds whose loops differ in nothing \
          but their place have 1.01 to 1.15 here.",
     ),
-    argument(
-        "slice-filter-iter",
-        FRAME,
-        "time",
-        "on one side of the bar or the other: 0.90 on Sapphire Rapids.",
-    ),
+    argument("slice-filter-iter", FRAME, "time", "on one side of the bar or the other: 0.90 on Sapphire Rapids."),
     argument(
         "pool-8-producer",
         POOL,

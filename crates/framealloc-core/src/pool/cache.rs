@@ -167,10 +167,10 @@ impl Cache {
     /// Returns everything to the depot. What the caller gets may run user code when it is dropped, which must be
     /// when nothing of the cache is borrowed: the user code may have the cache dropped.
     #[must_use]
-    pub(super) fn drain(&self) -> Option<(Doomed, Arc<PoolCore>)> {
+    pub(super) fn drain(&self) -> Option<(Doomed, Option<Box<Parcel>>, Arc<PoolCore>)> {
         // A cache with objects in it has slabs, which keep their core.
         let core = self.core.upgrade()?;
-        Some((core.empty(self), core))
+        Some((core.empty(self), self.take_spare(), core))
     }
 }
 

@@ -101,16 +101,6 @@ impl Depot {
         Ok(self.empty.pop())
     }
 
-    /// Keeps an empty parcel for whoever needs one.
-    pub(super) fn keep_empty(&mut self, parcel: Box<Parcel>) {
-        self.empty.push(parcel);
-    }
-
-    /// An empty parcel, if there is one.
-    pub(super) fn empty_parcel(&mut self) -> Option<Box<Parcel>> {
-        self.empty.pop()
-    }
-
     /// Takes the empty parcels out: they are dropped without the lock.
     pub(super) fn empty_parcels(&mut self) -> Parcels {
         mem::take(&mut self.empty)

@@ -7,10 +7,18 @@ use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
 use std::boxed::Box;
 
-use super::class::LIMIT;
+use super::class::{self, LIMIT};
 
 /// Objects that a parcel holds at most: the largest batch.
 const ROOM: usize = LIMIT / 2;
+
+const _: () = {
+    let mut class = 0;
+    while class < class::CLASSES {
+        assert!(class::batch(class) <= ROOM, "what does not fit would be lost");
+        class += 1;
+    }
+};
 
 /// Up to [`ROOM`] free objects of one class.
 pub(super) struct Parcel {
@@ -21,14 +29,20 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    /// An empty parcel, if there is memory for it.
+    /// An empty parcel, if there is memory for it. Runs the program's allocator, whoever wrote it.
     pub(super) fn try_new() -> Option<Box<Self>> {
+        #[cfg(test)]
+        if !HAS_MEMORY.get() {
+            return None;
+        }
         let layout = core::alloc::Layout::new::<Self>();
         // SAFETY: a parcel takes memory.
         let place = unsafe { std::alloc::alloc(layout) }.cast::<Self>();
         if place.is_null() {
             return None;
         }
+        #[cfg(test)]
+        PARCELS.set(PARCELS.get() + 1);
         // SAFETY: the place is valid for a parcel, and all fields are written but the objects, which need no value. The box
         // owns memory of the global allocator with a parcel's layout.
         unsafe {
@@ -58,6 +72,21 @@ impl Parcel {
     /// Number of objects.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// Whether this thread is given parcels.
+    pub(super) static HAS_MEMORY: core::cell::Cell<bool> = const { core::cell::Cell::new(true) };
+    /// Parcels made by this thread, less those that it dropped.
+    pub(super) static PARCELS: core::cell::Cell<isize> = const { core::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        PARCELS.set(PARCELS.get() - 1);
     }
 }
 

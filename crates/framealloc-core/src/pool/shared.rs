@@ -6,6 +6,7 @@
 use core::alloc::Layout;
 use core::iter;
 use core::ptr::NonNull;
+use std::boxed::Box;
 use std::sync::{Arc, Weak};
 
 use crossbeam_utils::CachePadded;
@@ -109,36 +110,26 @@ impl PoolCore {
         cache.keep_spare(spare);
     }
 
-    /// Moves half of a full magazine to the depot, in a parcel, or one by one if there `may_be_none`; `None` if there is none and
-    /// has to be. As for [`put`](Self::put), user code may run when the result is dropped.
-    fn relieve(&self, class: usize, cache: &Cache, may_be_none: bool) -> Option<Doomed> {
-        let spare = cache.take_spare().or_else(|| self.depot.lock().empty_parcel());
-        if spare.is_none() && !may_be_none {
-            return None;
-        }
+    /// Moves half of a full magazine to the depot: in `parcel`, which is empty, or without one if there is none. As for
+    /// [`put`](Self::put), user code may run when the result is dropped.
+    #[must_use]
+    fn relieve(&self, class: usize, cache: &Cache, parcel: Option<Box<Parcel>>) -> (Doomed, Option<Box<Parcel>>) {
         let batch = cache.magazine(class).unload(class::batch(class));
-        let Some(mut parcel) = spare else {
+        let Some(mut parcel) = parcel else {
             // SAFETY: a magazine holds free objects of its class and pool.
-            return Some(unsafe { self.put(class, batch) });
+            return (unsafe { self.put(class, batch) }, None);
         };
         parcel.pack(batch);
         // SAFETY: as above.
         let put = unsafe { self.depot.lock().put_parcel(class, parcel) };
-        Some(match put {
+        match put {
             Ok(spare) => {
                 cache.keep_spare(spare);
-                Doomed::default()
+                (Doomed::default(), None)
             }
             // SAFETY: as above.
-            Err(mut parcel) => unsafe { self.put(class, parcel.unpack()) },
-        })
-    }
-
-    /// Makes a parcel and keeps it in the depot; false if there is no memory for it.
-    fn add_parcel(&self) -> bool {
-        let Some(parcel) = Parcel::try_new() else { return false };
-        self.depot.lock().keep_empty(parcel);
-        true
+            Err(mut parcel) => (unsafe { self.put(class, parcel.unpack()) }, Some(parcel)),
+        }
     }
 
     fn add_slab(self: &Arc<Self>, class: usize) -> Result<(), AllocError> {
@@ -213,8 +204,8 @@ impl PoolCore {
         self.drain_own_cache();
         let doomed = self.depot.lock().sweep();
         let bytes = doomed.bytes();
-        drop(doomed);
         self.drop_empty_parcels();
+        drop(doomed);
         for class in 0..class::CLASSES {
             let surplus = self.depot.lock().surplus(class);
             let mut spare = Stack::new();
@@ -282,7 +273,7 @@ pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
     // SAFETY: until it is in a magazine or the depot, the object keeps its slab alive, and that its core. It is put
     // there last.
     let (core, class) = unsafe { (slab::core(slab), slab::class(slab)) };
-    let mut no_memory = false;
+    let (mut parcel, mut asked) = (None, false);
     loop {
         // SAFETY: as above.
         let closed = unsafe { slab::key(slab, class) } == CLOSED;
@@ -302,10 +293,14 @@ pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
         if cache.magazine(class).push(class, object) {
             return;
         }
-        match core.relieve(class, cache, no_memory) {
-            Some(doomed) => drop(doomed),
-            // The program's allocator runs, whoever wrote it.
-            None => no_memory = !core.add_parcel(),
+        // None is dropped here: the program's allocator would run.
+        parcel = parcel.or_else(|| cache.take_spare());
+        if parcel.is_none() && !asked {
+            // The depot had no empty one last time: there are too few. The program's allocator runs, whoever wrote it.
+            asked = true;
+            parcel = Parcel::try_new();
+            continue;
         }
+        drop(core.relieve(class, cache, parcel.take()));
     }
 }

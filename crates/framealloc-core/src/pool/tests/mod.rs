@@ -17,6 +17,7 @@ use crate::error::AllocErrorKind;
 use crate::governor::{Governor, Request, Ungoverned, Verdict};
 
 mod closing;
+mod parcels;
 mod threads;
 
 /// A pool, and its source to see what is left.
@@ -393,27 +394,6 @@ fn warm_pool_takes_no_lock_and_no_heap() {
         assert_eq!(pair.0, pair.1);
     }
     assert_eq!((crate::sync::operations(), source.traffic()), (before, taken));
-}
-
-#[test]
-fn exchange_with_the_depot_takes_its_lock_once() {
-    const OBJECTS: usize = 4000;
-    let (pool, source) = pool();
-    let fill_and_drain = || {
-        let before = crate::sync::operations();
-        let all: Vec<_> = (0..OBJECTS as u64).map(|i| pool.alloc_box([i; 8])).collect();
-        drop(all);
-        crate::sync::operations() - before
-    };
-    // The first time makes slabs, and parcels when it frees.
-    fill_and_drain();
-    let taken = source.traffic();
-    let most = 2 * OBJECTS.div_ceil(class::batch(class_of::<[u64; 8]>())) as u64;
-    for _ in 0..3 {
-        let locks = fill_and_drain();
-        assert!(locks > 0 && locks <= most, "{locks} where {most} exchanges suffice");
-    }
-    assert_eq!(source.traffic(), taken);
 }
 
 #[test]
