@@ -191,13 +191,15 @@ pub(super) unsafe fn watch(memory: NonNull<u8>, size: usize, whole: usize) {
 pub(super) unsafe fn inspect(memory: NonNull<u8>, layout: Layout, whole: usize) {
     let (start, count) = tail(memory, layout.size(), whole);
     annotate::readable(start, count);
-    for at in 0..count {
-        // SAFETY: written by `watch`; read as a whole byte that others may have written by mistake.
-        let byte = unsafe { start.add(at).read_volatile() };
-        if byte != CANARY {
-            let fault = format_args!("overrun: byte {at} behind its end is {byte:#04x} instead of {CANARY:#04x}");
-            fail(memory, layout, fault);
-        }
+    let mut bytes = [CANARY; WATCHED];
+    // SAFETY: written by `watch`, and no more than the array has.
+    unsafe { start.copy_to_nonoverlapping(bytes.as_mut_ptr(), count) };
+    if bytes != [CANARY; WATCHED]
+        && let Some(at) = bytes.iter().position(|&byte| byte != CANARY)
+    {
+        let byte = bytes[at];
+        let fault = format_args!("overrun: byte {at} behind its end is {byte:#04x} instead of {CANARY:#04x}");
+        fail(memory, layout, fault);
     }
     annotate::withheld(start, count);
 }
