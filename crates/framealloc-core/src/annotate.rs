@@ -7,8 +7,8 @@
 
 #[cfg_attr(asan, path = "annotate/asan.rs")]
 #[cfg_attr(all(memcheck, not(asan)), path = "annotate/memcheck.rs")]
-#[cfg_attr(all(test, loom), path = "annotate/loom.rs")]
-#[cfg_attr(not(any(asan, memcheck, all(test, loom))), path = "annotate/none.rs")]
+#[cfg_attr(all(test, loom, feature = "std"), path = "annotate/loom.rs")]
+#[cfg_attr(not(any(asan, memcheck, all(test, loom, feature = "std"))), path = "annotate/none.rs")]
 mod checker;
 
 /// Every byte of memory that is handed out, until it is written; with the feature `debug_fill`.
@@ -23,7 +23,7 @@ pub const FRESH_FILL: u8 = 0xcd;
 pub const FREED_FILL: u8 = 0xdd;
 
 /// Whether it matters which bytes are free: elsewhere nobody looks for them.
-pub(crate) const LISTENS: bool = cfg!(any(asan, memcheck, feature = "debug_fill", all(test, loom)));
+pub(crate) const LISTENS: bool = cfg!(any(asan, memcheck, feature = "debug_fill", all(test, loom, feature = "std")));
 
 /// Whether what lies behind the bytes that were asked for, up to the end of a pool's object, is kept from the user.
 pub(crate) const SLACK_IS_FREE: bool = cfg!(any(asan, memcheck, feature = "hardened"));

@@ -48,7 +48,7 @@ mod error;
 mod fallible;
 mod frame;
 mod governor;
-#[cfg(all(test, loom))]
+#[cfg(all(test, loom, feature = "std"))]
 mod loom;
 #[cfg(feature = "std")]
 mod pool;

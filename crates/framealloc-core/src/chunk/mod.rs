@@ -150,7 +150,7 @@ impl Chunk {
     }
 
     pub(crate) fn header(&self) -> &Header {
-        #[cfg(all(test, loom))]
+        #[cfg(all(test, loom, feature = "std"))]
         crate::sync::modelled::touch(self.0.as_ptr().cast(), size_of::<Header>());
         // SAFETY: a `Chunk` names a live chunk, whose header was written by `new`; the header holds cells and is never
         // borrowed mutably.

@@ -4,6 +4,7 @@
 //! also one that the crate catches, fails the model. Run by `proof/jobs/loom`.
 
 mod depot;
+mod frames;
 mod governor;
 mod publish;
 mod registry;
@@ -28,7 +29,7 @@ use crate::backend::{AllocationResult, AllocatorBackend, Source};
 use crate::governor::{Governor, Ungoverned};
 use crate::pool::{Pool, PoolBox};
 use crate::smart_alloc::{AllocConfig, SmartAlloc};
-use crate::sync::modelled::{end_of_thread, start_of_run};
+use crate::sync::modelled::{end_of_thread, start_of_run, touch};
 
 std::thread_local! {
     static PANICS: Cell<usize> = const { Cell::new(0) };
@@ -78,6 +79,13 @@ fn spawn_with_late<R: 'static>(f: impl FnOnce() -> R + 'static, late: impl FnOnc
 
 fn join<R, const N: usize>(threads: [JoinHandle<R>; N]) -> [R; N] {
     threads.map(|thread| thread.join().unwrap())
+}
+
+/// Ends the frame once no lease is out.
+fn end_frame(alloc: &mut SmartAlloc) {
+    while alloc.try_end_frame().is_err() {
+        loom::thread::yield_now();
+    }
 }
 
 /// What a backend gave, for one run. Memory that came back is filled with a pattern and not given again, so that whoever still
@@ -243,6 +251,8 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        // Its memory is still its own.
+        touch(ptr::from_ref(self).cast(), size_of::<Self>());
         // SAFETY: loom has seen that nobody else has it.
         self.value.with_mut(|value| unsafe { *value = u32::MAX });
         self.drops.fetch_add(1, Ordering::Relaxed);

@@ -58,8 +58,11 @@ fn loom_chunk_on_the_shelf_is_drawn_once() {
         let store = store(&ledger);
         // One on the shelf, for two that want it.
         let mut shelved = ChunkList::new();
-        shelved.push_back(store.draw(64, 8, BYTES).unwrap());
+        let chunk = store.draw(64, 8, BYTES).unwrap();
+        chunk.header().last_used.set(1);
+        shelved.push_back(chunk);
         store.end_frame(1, shelved);
+        assert_eq!(store.stored(), BYTES, "it is not surplus");
         let (theirs, their_tally) = (Arc::clone(&store), tally.clone());
         let other = spawn(move || put(&theirs, &their_tally, draw(&theirs, &their_tally)));
         let chunk = draw(&store, &tally);
