@@ -1,0 +1,30 @@
+//! An arena against the model of `support/models/arena.rs`, and the arithmetic below it against that in 128 bits.
+
+#[path = "support/models/mod.rs"]
+mod models;
+#[path = "support/programs.rs"]
+mod programs;
+
+use proptest::prelude::*;
+
+use models::arena;
+use models::bump;
+use programs::{config, programs};
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn arena_does_as_its_model(program in programs(120)) {
+        arena::run(&program);
+    }
+
+    /// Whole words, so that sums come near the top of the address space; and words near each other.
+    #[test]
+    fn bump_does_as_in_128_bits(words in any::<[usize; 4]>(), near in any::<[u16; 4]>(), aligns in any::<[u8; 2]>()) {
+        bump::check_library(words, aligns[0], aligns[1]);
+        bump::check_library(near.map(usize::from), aligns[0] % 13, aligns[1]);
+        let together: [usize; 2] = std::array::from_fn(|at| words[0].wrapping_add(usize::from(near[at])));
+        bump::check_library([together[0], together[1], usize::from(near[2]), words[3]], aligns[0] % 17, aligns[1]);
+    }
+}
