@@ -31,11 +31,11 @@ fn run<S: From<Record> + Debug>(bytes: &[u8], most: usize, run: fn(&Program<S>))
 }
 
 pub fn arena(bytes: &[u8]) {
-    run(bytes, 300, models::arena::run);
+    run(bytes, 200, models::arena::run);
 }
 
 pub fn collections(bytes: &[u8]) {
-    run(bytes, 300, models::collections::run);
+    run(bytes, 200, models::collections::run);
 }
 
 pub fn config(bytes: &[u8]) {

@@ -52,9 +52,9 @@ impl From<Record> for Step {
     fn from(record: Record) -> Self {
         let Record { kind, a, b, c } = record;
         // A thread takes long to start.
-        let elsewhere = b >= 240;
+        let elsewhere = b >= 250;
         // What lies in a frame has a destructor and a counter each: not too many.
-        let len = size(a) % 3000;
+        let len = size(a) % 600;
         match kind % 32 {
             0..=9 => Self::Publish { what: c, len, elsewhere },
             10..=12 => Self::Fill { len: size(a) },

@@ -38,7 +38,7 @@ impl From<Record> for Step {
             203..=207 => Self::Reset,
             208..=227 => Self::Close,
             228..=244 => Self::End(which),
-            245..=249 => Self::Trim(which),
+            245..=252 => Self::Trim(which),
             _ => Self::Fork(record.b % 16),
         }
     }

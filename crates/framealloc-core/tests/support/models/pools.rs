@@ -69,7 +69,7 @@ impl From<Record> for Step {
     fn from(record: Record) -> Self {
         let Record { kind, a, b, c } = record;
         // Mostly on the program's own thread: changing threads takes long.
-        let thread = if c % 4 == 0 { (c / 4 % 3) as u8 } else { 0 };
+        let thread = if c % 12 == 0 { (c / 12 % 3) as u8 } else { 0 };
         let layout = Layout::from_size_align(size(a), align(b)).unwrap();
         match kind {
             0..=69 => Self::Box { kind: a, thread },
@@ -78,8 +78,8 @@ impl From<Record> for Step {
             120..=144 => Self::Resize { at: c, layout, thread },
             145..=204 => Self::Free { at: a, thread },
             // Of the large ones not so many.
-            205..=219 => Self::Burst { kind: a, count: 1 + c / 4 % if a % 25 < 16 { 600 } else { 40 }, thread },
-            220..=239 => Self::FreeMany { at: a, count: 1 + c / 4 % 600, thread },
+            205..=219 => Self::Burst { kind: a, count: 1 + c / 32 % if a % 25 < 16 { 600 } else { 40 }, thread },
+            220..=239 => Self::FreeMany { at: a, count: 1 + c / 32 % 600, thread },
             240..=243 => Self::Together { kind: a, count: c % if a % 25 < 14 { 200 } else { 20 } },
             244..=248 => Self::Trim { thread },
             249..=252 => Self::Retire { thread },
