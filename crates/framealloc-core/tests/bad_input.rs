@@ -90,6 +90,18 @@ const TRIES: &[(&str, Try)] = &[
 ];
 
 #[test]
+fn prefault_that_unwinds_leaves_nothing() {
+    for call in 0..10 {
+        let backend = Scripted::new();
+        backend.at(call, Answer::Panic);
+        let config =
+            AllocConfig::default().with_backend(backend.boxed()).with_frame_chunk(1024, 4096).with_prefault(40_000);
+        assert_eq!(panic_text(|| SmartAlloc::try_new(config)).as_deref(), Some("the backend panics"));
+        assert_eq!((backend.calls(), backend.live()), (call + 1, (0, 0)));
+    }
+}
+
+#[test]
 fn huge_lengths_are_errors_with_a_text() {
     let mut arena = Arena::with_backend(Box::new(FixedBackend::new(1 << 16)));
     let kept = arena.alloc_slice_fill(100, 7u8).as_ptr();

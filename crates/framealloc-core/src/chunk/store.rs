@@ -208,31 +208,21 @@ impl ChunkStore {
     }
 
     /// Puts `bytes` in chunks of the largest size on the shelf and touches every page, so that no frame has to.
+    ///
+    /// Each is on the shelf before the next one is asked for: should a governor or backend unwind, none is lost.
     pub(crate) fn prefault(&self, bytes: usize) -> Result<(), AllocError> {
-        let count = bytes.div_ceil(self.growth.max);
-        let mut list = ChunkList::new();
-        let mut result = Ok(());
-        for _ in 0..count {
+        for _ in 0..bytes.div_ceil(self.growth.max) {
             let layout = Chunk::layout(self.growth.max)?;
-            match self.source.take(Resource::Chunk, layout, layout.size()) {
-                Ok(block) => {
-                    // SAFETY: the block is ours and `layout.size()` long; writing zeros touches every page of it.
-                    unsafe { block.ptr.write_bytes(0, layout.size()) };
-                    self.committed.fetch_add(layout.size(), Ordering::Relaxed);
-                    // SAFETY: the block is ours, fresh, and of a chunk's layout.
-                    list.push_back(unsafe { Chunk::new(block) });
-                }
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
+            let block = self.source.take(Resource::Chunk, layout, layout.size())?;
+            // SAFETY: the block is ours and `layout.size()` long; writing zeros touches every page of it.
+            unsafe { block.ptr.write_bytes(0, layout.size()) };
+            self.committed.fetch_add(layout.size(), Ordering::Relaxed);
+            // SAFETY: the block is ours, fresh, and of a chunk's layout.
+            self.shelf.lock().free.push_back(unsafe { Chunk::new(block) });
+            self.stored.fetch_add(layout.size(), Ordering::Relaxed);
         }
-        let bytes = list.iter().map(|chunk| chunk.bytes()).sum();
-        self.shelf.lock().free.append(list);
-        self.stored.fetch_add(bytes, Ordering::Relaxed);
-        self.floor.store(bytes, Ordering::Relaxed);
-        result
+        self.floor.store(self.stored(), Ordering::Relaxed);
+        Ok(())
     }
 }
 
