@@ -7,9 +7,19 @@ mod programs;
 
 use proptest::prelude::*;
 
+use framealloc_core::Arena;
 use models::arena;
 use models::bump;
 use programs::{config, programs};
+
+/// Found by the model: the part was said to begin at the chunk's start, and the block lay behind it.
+#[test]
+fn filled_part_of_an_aligned_blocks_own_chunk_holds_the_block() {
+    let mut arena = Arena::with_chunk_sizes(1024, 1024);
+    let block = arena.alloc_slice_copy_aligned(&[7u8; 256], 4096).as_ptr().addr();
+    let parts: Vec<_> = arena.chunks().map(|(start, bytes)| (start.addr().get(), bytes)).collect();
+    assert_eq!(parts, [(block, 256)]);
+}
 
 proptest! {
     #![proptest_config(config())]

@@ -34,6 +34,8 @@ pub(crate) struct Header {
     pub(crate) last_used: Cell<u64>,
     /// Bytes handed out of the chunk when its arena went on to the next one, or of a dedicated chunk.
     pub(crate) filled: Cell<usize>,
+    /// Bytes between the start of a dedicated chunk and its block, for the block's alignment.
+    pub(crate) padding: Cell<usize>,
     /// Position of a dedicated chunk in the order in which they were handed out.
     pub(crate) sequence: Cell<u64>,
     /// What else belongs to the frame whose first chunk this is, once the frame is sealed.
@@ -137,6 +139,7 @@ impl Chunk {
                 next: Cell::new(None),
                 last_used: Cell::new(0),
                 filled: Cell::new(0),
+                padding: Cell::new(0),
                 sequence: Cell::new(0),
                 #[cfg(feature = "std")]
                 haul: Cell::new(Haul::EMPTY),

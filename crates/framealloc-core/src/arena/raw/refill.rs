@@ -185,6 +185,7 @@ impl RawArena {
         self.rebound();
         let start = chunk.start();
         let block = at(start, bump::round_up(start.addr().get(), align));
+        header.padding.set(block.addr().get() - start.addr().get());
         // SAFETY: the request fits into the chunk, which holds nothing else.
         unsafe { annotate::fresh(block.as_ptr(), size) };
         block

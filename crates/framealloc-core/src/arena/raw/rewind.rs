@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::{Checkpoint, DUMMY, MAX_MIN_ALIGN, RawArena};
+use super::{Checkpoint, DUMMY, MAX_MIN_ALIGN, RawArena, at};
 use crate::annotate;
 #[cfg(feature = "std")]
 use crate::chunk::{Chunk, Haul};
@@ -302,12 +302,16 @@ impl RawArena {
     /// The filled part of every chunk in use, oldest first, dedicated chunks last: for tools.
     pub(crate) fn filled_parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
         let current = self.used.get().back();
-        let parts = self.used.get().iter().chain(self.used_large.get().iter()).map(move |chunk| {
+        let regular = self.used.get().iter().map(move |chunk| {
             let filled = if Some(chunk) == current { self.filled() } else { chunk.header().filled.get() };
             (chunk.start(), filled)
         });
+        let large = self.used_large.get().iter().map(|chunk| {
+            let (start, header) = (chunk.start(), chunk.header());
+            (at(start, start.addr().get() + header.padding.get()), header.filled.get())
+        });
         // An empty arena may have kept its chunk.
-        parts.filter(|&(_, filled)| filled != 0)
+        regular.chain(large).filter(|&(_, filled)| filled != 0)
     }
 
     /// One spare chunk of each kind that no frame has needed for a window, off its list.

@@ -52,8 +52,6 @@ pub(crate) struct Block {
     mark: u8,
     /// Bytes of the arena's figure that may be its.
     share: usize,
-    /// Padding that the figure of a chunk for one block does not count, which it may have been made with.
-    slack: usize,
 }
 
 // SAFETY: a block is an address; who has it may read it while the memory is there, which the model's users see to.
@@ -79,15 +77,6 @@ impl Block {
 
     pub(crate) fn size(&self) -> usize {
         self.layout.size()
-    }
-
-    fn new(ptr: NonNull<u8>, layout: Layout, mark: u8, share: usize) -> Self {
-        let slack = if layout.align() > 64 { layout.align() } else { 0 };
-        Self { ptr, layout, mark, share, slack }
-    }
-
-    pub(crate) fn slack(&self) -> usize {
-        self.slack
     }
 
     fn fill(&self) {
@@ -356,7 +345,7 @@ impl Level {
             Op::Value { kind } => match surface.value(kind, mark) {
                 Ok((ptr, layout)) => {
                     span.gain = share(layout);
-                    let block = Block::new(ptr, layout, mark, span.gain);
+                    let block = Block { ptr, layout, mark, share: span.gain };
                     block.verify();
                     self.keep(ground, vault, block, S::MIN);
                 }
@@ -365,7 +354,7 @@ impl Level {
             Op::Place { layout } => match surface.place(layout) {
                 Ok(ptr) => {
                     span.gain = share(layout);
-                    let block = Block::new(ptr, layout, mark, span.gain);
+                    let block = Block { ptr, layout, mark, share: span.gain };
                     block.fill();
                     self.keep(ground, vault, block, S::MIN);
                 }
@@ -381,7 +370,7 @@ impl Level {
                         if zeroed {
                             all_zero(ptr, 0, layout.size());
                         }
-                        let block = Block::new(ptr, layout, mark, span.gain);
+                        let block = Block { ptr, layout, mark, share: span.gain };
                         block.fill();
                         self.keep(ground, vault, block, S::MIN);
                     }
@@ -415,9 +404,8 @@ impl Level {
                         span.loss = old.share;
                         let ptr = bytes(memory, size);
                         // In place it may keep what it had.
-                        let kept = if ptr == old.ptr { (old.share, old.slack) } else { (0, 0) };
-                        let mut block = Block::new(ptr, new, old.mark, span.gain.max(kept.0));
-                        block.slack = block.slack.max(kept.1);
+                        let kept = if ptr == old.ptr { old.share } else { 0 };
+                        let block = Block { ptr, layout: new, mark: old.mark, share: span.gain.max(kept) };
                         block.verify_moved(old.size(), size);
                         if zeroed && size > old.size() {
                             all_zero(ptr, old.size(), size);
@@ -445,7 +433,7 @@ impl Level {
                 match allocator.allocate(layout) {
                     Ok(memory) => {
                         span.gain = share(layout);
-                        let block = Block::new(bytes(memory, layout.size()), layout, mark, span.gain);
+                        let block = Block { ptr: bytes(memory, layout.size()), layout, mark, share: span.gain };
                         block.fill();
                         self.keep(ground, vault, block, S::MIN);
                         self.blocks.pop();
@@ -456,7 +444,7 @@ impl Level {
                         unsafe { allocator.deallocate(block.ptr, block.layout) };
                         // The last block goes back, but for one that has a chunk of its own for its alignment.
                         if let (Some(full), Some(stats)) = (full, surface.stats()) {
-                            let least = if block.slack() == 0 { layout.size().next_multiple_of(S::MIN) } else { 0 };
+                            let least = if layout.align() <= 64 { layout.size().next_multiple_of(S::MIN) } else { 0 };
                             assert!(full - stats.bytes_allocated >= least, "{op:?}: the last block stays");
                         }
                     }
