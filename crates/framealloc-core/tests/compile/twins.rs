@@ -85,7 +85,9 @@ twins! {
     nested_scope_value_escapes
     once_fn_without_unsafe
     outer_scope_used_in_nested
+    outer_vec_freed_in_nested_scope
     outer_vec_grows_in_nested_scope
+    outer_vec_shrinks_in_nested_scope
     pin_in_a_frame
     pin_of_a_frame_box
     pool_box_leak_drops_a_lifetime
@@ -107,6 +109,7 @@ twins! {
     reference_over_trim
     scope_alloc_of_a_destructor
     scope_escapes
+    scope_of_a_longer_surrounding
     scope_sent
     scope_shortened
     scope_value_escapes

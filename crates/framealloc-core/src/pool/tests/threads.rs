@@ -9,6 +9,7 @@ use std::vec::Vec;
 use super::super::slab::{self, SLAB};
 use super::super::{Pool, PoolBox, class};
 use super::{Ledger, class_of, pool};
+use crate::sync::operations;
 
 type Value = [u64; 8];
 type Object = PoolBox<Value>;
@@ -43,6 +44,41 @@ fn producer_and_consumer_do_not_pile_up_memory() {
     // Six batches in flight and what two caches and their last exchange hold.
     let most = 3 * SLAB / size_of::<Value>() * class::size(class_of::<Value>());
     assert!(source.committed() <= most, "{} bytes", source.committed());
+}
+
+/// Whole batches change hands: either thread meets the lock once or twice for each, not for each object.
+#[test]
+fn defect_magazines_that_collapse_under_producer_and_consumer() {
+    const OBJECTS: u64 = 20_000;
+    let (pool, _source) = pool();
+    let batch = class::batch(class_of::<Value>()) as u64;
+    let (send, receive) = mpsc::channel::<Object>();
+    let other = pool.clone();
+    let consumer = thread::spawn(move || {
+        // Its cache is there.
+        drop(other.alloc_box([0; 8]));
+        let mut locks = 0;
+        for object in receive {
+            let before = operations();
+            drop(object);
+            locks += operations() - before;
+        }
+        locks
+    });
+    let mut locks = 0;
+    for i in 0..OBJECTS {
+        let before = operations();
+        let object = pool.alloc_box([i; 8]);
+        locks += operations() - before;
+        send.send(object).unwrap();
+    }
+    drop(send);
+    // A slab costs the producer a few more: its backend is asked, and what is counted.
+    let (least, most) = (OBJECTS / batch / 2, 4 * OBJECTS / batch);
+    let slabs = OBJECTS.div_ceil(1021) * 12;
+    let freed = consumer.join().unwrap();
+    assert!(locks <= most + slabs, "{locks} operations to take {OBJECTS} objects");
+    assert!((least..=most).contains(&freed), "{freed} operations to free {OBJECTS} objects");
 }
 
 /// What caches hold after one thread has filled and another one drained.
