@@ -86,9 +86,13 @@ fn allocators_are_shared_and_have_one_owner() {
     table! {
         SmartAlloc: Send Sync Unpin;
         Lease: Send Sync Unpin Clone;
-        NumaRouter: Send Sync Unpin;
         Pool: Send Sync Unpin Clone;
         Fallible<Pool>: Send Sync Unpin Clone;
+        Fallible<Frame<'static>>: Unpin Clone Copy;
+        Fallible<&'static Arena>: Unpin Clone Copy;
+        Fallible<Cell<u8>>: Send Unpin Clone;
+        Fallible<Guard>: Sync Unpin;
+        Fallible<Rc<u8>>: Unpin Clone;
         SealedFrame: Send Sync Unpin;
     }
 }
@@ -119,6 +123,8 @@ fn views_of_a_frame_stay_on_their_thread() {
 fn collections_stay_on_the_thread_of_their_frame() {
     table! {
         FrameVec<'static, u8>: Unpin Clone;
+        FrameVec<'static, Cell<u8>>: Unpin Clone;
+        FrameVec<'static, Guard>: Unpin;
         FrameVec<'static, Rc<u8>>: Unpin Clone;
         &FrameVec<'static, u8>: Unpin Clone Copy;
         &mut FrameVec<'static, u8>: Unpin;
@@ -126,11 +132,20 @@ fn collections_stay_on_the_thread_of_their_frame() {
         <FrameVec<'static, u8> as std::ops::Deref>::Target: Unpin Clone;
         FrameString<'static>: Unpin Clone;
         FrameMap<'static, u8, u8>: Unpin;
+        FrameMap<'static, Cell<u8>, Cell<u8>>: Unpin;
+        FrameMap<'static, Guard, Guard>: Unpin;
+        FrameMap<'static, Rc<u8>, Rc<u8>>: Unpin;
         <FrameMap<'static, u8, u8> as IntoIterator>::IntoIter: Unpin;
         <FrameMap<'static, u8, u8> as std::ops::Deref>::Target: Unpin Clone;
         FrameSet<'static, u8>: Unpin;
+        FrameSet<'static, Cell<u8>>: Unpin;
+        FrameSet<'static, Guard>: Unpin;
+        FrameSet<'static, Rc<u8>>: Unpin;
         <FrameSet<'static, u8> as IntoIterator>::IntoIter: Unpin;
         FrameDeque<'static, u8>: Unpin;
+        FrameDeque<'static, Cell<u8>>: Unpin;
+        FrameDeque<'static, Guard>: Unpin;
+        FrameDeque<'static, Rc<u8>>: Unpin;
     }
 }
 
@@ -190,6 +205,7 @@ fn handles_go_everywhere() {
         FrameHandle<u8>: Send Sync Unpin Clone Copy;
         FrameHandle<String>: Send Sync Unpin Clone Copy;
         FrameHandle<Cell<u8>>: Send Sync Unpin Clone Copy;
+        FrameHandle<Guard>: Send Sync Unpin Clone Copy;
         FrameHandle<Rc<u8>>: Send Sync Unpin Clone Copy;
         FrameHandle<PhantomPinned>: Send Sync Unpin Clone Copy;
         FrameHandle<str>: Send Sync Unpin Clone Copy;
@@ -214,6 +230,7 @@ fn backends_are_sent_and_governors_are_shared() {
     }
     #[cfg(target_os = "linux")]
     table! {
+        NumaRouter: Send Sync Unpin;
         MmapBackend: Send Unpin;
         MmapMonitor: Send Sync Unpin Clone;
         MmapReport: Send Sync Unpin Clone Copy;
@@ -231,6 +248,7 @@ fn figures_and_errors_are_plain_values() {
         AllocErrorKind: Send Sync Unpin Clone Copy;
         InitError<u8>: Send Sync Unpin Clone Copy;
         InitError<Cell<u8>>: Send Unpin Clone;
+        InitError<Guard>: Sync Unpin;
         InitError<Rc<u8>>: Unpin Clone;
         FrameStats: Send Sync Unpin Clone Copy;
         ThreadStats: Send Sync Unpin Clone Copy;
@@ -239,6 +257,16 @@ fn figures_and_errors_are_plain_values() {
         TagStats: Send Sync Unpin Clone Copy;
         TrimPolicy: Send Sync Unpin Clone Copy;
         bump::Bump: Send Sync Unpin Clone Copy;
+    }
+}
+
+/// What `unsize!` takes boxes apart into.
+#[test]
+fn brands_of_boxes_are_plain_values() {
+    table! {
+        __FrameBrand<'static>: Send Sync Unpin;
+        __PoolBrand: Send Sync Unpin;
+        __HeapBrand: Send Sync Unpin;
     }
 }
 
@@ -283,4 +311,19 @@ covariant! {
     heap_box: Of<'a> = HeapBox<&'a u8>;
     frame_handle: Of<'a> = FrameHandle<&'a u8>;
     frame_handle_slice: Of<'a> = FrameHandle<[&'a u8]>;
+    init_error: Of<'a> = InitError<&'a u8>;
+    fallible: Of<'a> = Fallible<&'a Arena>;
+    frame_brand: Of<'a> = __FrameBrand<'a>;
+}
+
+/// Invariant, by a program that must not compile for each of its lifetimes: the type, and the programs.
+const INVARIANT: &[(&str, &[&str])] = &[("Scope", &["scope_shortened", "scope_of_a_longer_surrounding"])];
+
+#[test]
+fn what_is_invariant_is_shortened_by_no_program() {
+    for program in INVARIANT.iter().flat_map(|(_, programs)| *programs) {
+        let path = format!("{}/tests/compile/{program}/fail.stderr", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(text.starts_with("error: lifetime may not live long enough") && text.contains("invariant"), "{text}");
+    }
 }
