@@ -40,7 +40,11 @@ static ANY_RENEWED: AtomicBool = AtomicBool::new(false);
 fn next_series() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // Relaxed: only the uniqueness of the number matters, nothing is published by it.
-    let series = NEXT.fetch_add(1, Ordering::Relaxed);
+    within(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The series of this number, unless a stamp has no room for it.
+fn within(series: u64) -> u64 {
     assert!(series < SERIES, "a process can make {SERIES} allocators, whose frames have different names, and no more");
     series
 }
@@ -111,7 +115,7 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
-    use super::{FRAMES, Stamp};
+    use super::{FRAME_BITS, FRAMES, SERIES, Stamp, within};
 
     #[test]
     fn frames_are_counted_through_a_renewal_and_the_allocator_stays() {
@@ -131,6 +135,15 @@ mod tests {
         }
         assert!(frame > 3 * (FRAMES - 4));
         assert_eq!((other.next().frame(), other.next().instance()), (2, other.instance()));
+    }
+
+    #[test]
+    fn the_last_series_has_stamps_of_its_own_and_none_comes_after_it() {
+        let last = Stamp(within(SERIES - 1) << FRAME_BITS | (FRAMES - 1));
+        assert_eq!((last.0, last.frame(), last.instance()), (u64::MAX, FRAMES - 1, SERIES - 1));
+        for beyond in [SERIES, SERIES + 1, u64::MAX] {
+            assert!(std::panic::catch_unwind(|| within(beyond)).is_err(), "{beyond} wraps into a stamp that was given");
+        }
     }
 
     #[test]
