@@ -93,6 +93,8 @@ const fn place<const TALL: bool>(
     min_align: usize,
 ) -> Option<Bump> {
     debug_assert!((cursor | bound) & (min_align - 1) == 0, "multiples of the minimum alignment");
+    // As good as aligning the offset in a chunk, whose start is a multiple of 64.
+    let align = canary!("offset_aligned", align, if align > 64 { 64 } else { align });
     if TALL {
         let start = round_up(cursor, align);
         let next = round_up(start + size, min_align);

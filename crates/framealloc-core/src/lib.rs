@@ -39,6 +39,9 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[macro_use]
+mod canary;
+
 mod annotate;
 mod arena;
 mod backend;

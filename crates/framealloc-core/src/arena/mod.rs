@@ -224,7 +224,10 @@ impl<const M: usize> fmt::Debug for Arena<M> {
 pub struct Scope<'s, 'env: 's, const MIN_ALIGN: usize = 8> {
     raw: &'s RawArena,
     /// Invariant: no scope can be swapped for another one.
+    #[cfg(not(canary = "scope_covariant"))]
     brand: PhantomData<fn(&'s ()) -> &'s ()>,
+    #[cfg(canary = "scope_covariant")]
+    brand: PhantomData<&'s ()>,
     /// Bounds `'s` from above.
     env: PhantomData<&'env mut &'env ()>,
 }

@@ -15,7 +15,7 @@ use crate::error::{AllocError, AllocErrorKind, InitError};
 /// Refuses to compile for types with a destructor, which a `&mut T` would never run.
 pub(crate) const fn assert_no_drop_glue<T>() {
     assert!(
-        !mem::needs_drop::<T>(),
+        canary!("drop_glue_allowed", !mem::needs_drop::<T>(), true),
         "this type has a destructor, which a reference into an arena would never run: use `alloc_box` (or a \
          `FrameVec`, or `alloc_box_slice_with`) instead"
     );
@@ -56,8 +56,9 @@ struct Filled<T> {
 
 impl<T> Drop for Filled<T> {
     fn drop(&mut self) {
+        let len = canary!("panic_leaks_elements", self.len, 0);
         // SAFETY: the first `len` elements were written, and nobody else has seen them.
-        unsafe { ptr::drop_in_place(ptr::slice_from_raw_parts_mut(self.start.as_ptr(), self.len)) };
+        unsafe { ptr::drop_in_place(ptr::slice_from_raw_parts_mut(self.start.as_ptr(), len)) };
     }
 }
 
@@ -238,7 +239,13 @@ impl RawArena {
     ) -> Result<NonNull<T>, InitError<X>> {
         let place = self.reserve::<M, AllocError, T>().map_err(InitError::Alloc)?;
         let reserved = Reserved::<M> { arena: self, block: place.cast(), layout: Layout::new::<T>() };
-        let value = f().map_err(InitError::Init)?;
+        let value = match f() {
+            Ok(value) => value,
+            Err(error) => {
+                canary!("failed_init_keeps_memory", (), reserved.keep());
+                return Err(InitError::Init(error));
+            }
+        };
         // SAFETY: `place` is reserved for a `T`.
         unsafe { place.write(value) };
         reserved.keep();

@@ -381,7 +381,8 @@ impl RawArena {
             let span = annotate::span(new.size(), M);
             if span <= self.bound.get() - address {
                 let cursor = self.cursor.get();
-                self.cursor.set(at(cursor, bump::round_up(address + span, M)));
+                let end = address + span;
+                self.cursor.set(at(cursor, canary!("grow_off_alignment", bump::round_up(end, M), end)));
                 let block = at(cursor, address);
                 // SAFETY: below the bound, and nobody's: what was handed out last ends where the old block does.
                 unsafe { annotate::fresh(block.as_ptr().add(old.size()), new.size() - old.size()) };
@@ -389,6 +390,11 @@ impl RawArena {
             }
         }
         let moved = self.reserve_layout::<M, E>(new.size(), new.align())?;
+        #[cfg(canary = "copy_after_free")]
+        // SAFETY: none: it is read below.
+        unsafe {
+            self.free::<M>(block, old);
+        }
         // SAFETY: `block` is live and `old.size()` long; `moved` is fresh, hence disjoint, and not shorter.
         unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.as_ptr(), old.size()) };
         // SAFETY: `block` is live with layout `old`, and not used again.

@@ -110,7 +110,11 @@ impl Source {
         }
         self.tell_untold();
         let request = Request { resource, bytes, minimum, committed: self.committed() };
-        let verdict = ask(&self.governor, None, |governor| Some(governor.request(&request)));
+        let verdict = {
+            #[cfg(canary = "governor_under_lock")]
+            let _lock = self.chain.lock();
+            ask(&self.governor, None, |governor| Some(governor.request(&request)))
+        };
         let allowed = verdict.map_or(bytes, |verdict| verdict.of(bytes));
         if allowed < minimum {
             return Err(AllocError::new(AllocErrorKind::Refused { resource, requested: minimum, allowed }));
@@ -126,7 +130,7 @@ impl Source {
         let mut block = match catch_unwind(AssertUnwindSafe(|| self.chain.lock().allocate(layout))) {
             Ok(Ok(block)) => block,
             Ok(Err(error)) => {
-                settle(0);
+                settle(canary!("failure_is_charged", 0, size));
                 return Err(error);
             }
             Err(panic) => {
@@ -173,7 +177,7 @@ impl Source {
         self.given_back.fetch_add(1, Ordering::Relaxed);
         if block.owner & UNGOVERNED == 0 {
             let told = ask(&self.governor, false, |governor| {
-                governor.release(resource, bytes);
+                canary!("release_untold", governor.release(resource, bytes), ());
                 true
             });
             if !told {

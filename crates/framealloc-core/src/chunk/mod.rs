@@ -297,7 +297,7 @@ impl TrimPolicy {
     /// Whether a chunk last used in frame `last` is surplus in frame `now`.
     pub(crate) const fn is_surplus(self, last: u64, now: u64) -> bool {
         match self {
-            Self::AfterFrames(window) => now.saturating_sub(last) > window as u64,
+            Self::AfterFrames(window) => canary!("surplus_is_kept", now.saturating_sub(last) > window as u64, false),
             Self::Never => false,
         }
     }

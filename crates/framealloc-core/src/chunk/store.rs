@@ -117,7 +117,8 @@ impl ChunkStore {
         }
         let mut shelf = self.shelf.lock();
         let mut haul = last.header().haul.get();
-        haul.next = shelf.returned.replace(first);
+        let others = shelf.returned.replace(first);
+        haul.next = canary!("hauls_lost", others, None);
         last.header().haul.set(haul);
         self.stored.fetch_add(bytes, Ordering::Relaxed);
         // Release: pairs with the Acquire of `take_hauls`, though the lock is what makes the hauls visible.

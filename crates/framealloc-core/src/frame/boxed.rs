@@ -249,7 +249,7 @@ impl<T> FusedIterator for BoxedSliceIter<'_, T> {}
 impl<T> Drop for BoxedSliceIter<'_, T> {
     fn drop(&mut self) {
         // SAFETY: what is in `rest` is initialised and owned by the iterator alone.
-        unsafe { self.rest.drop_in_place() };
+        canary!("iterator_forgets_rest", unsafe { self.rest.drop_in_place() }, ());
     }
 }
 

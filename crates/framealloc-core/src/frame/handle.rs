@@ -240,7 +240,10 @@ pub(crate) unsafe fn run_destructors(list: *mut u8, panicked: &mut Option<Panic>
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run)) {
             // The first panic is thrown on; a later one is dropped, which must not panic in its turn.
             match panicked {
-                None => *panicked = Some(payload),
+                None => {
+                    *panicked = Some(payload);
+                    canary!("panic_stops_destructors", (), return count);
+                }
                 Some(_) => {
                     if let Err(worse) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
                         mem::forget(worse);

@@ -31,6 +31,10 @@ pub struct Scratch<'a> {
     stash: &'a Stash,
 }
 
+#[cfg(canary = "scratch_is_send")]
+// SAFETY: none.
+unsafe impl Send for Scratch<'_> {}
+
 /// One arena of a stash.
 pub(crate) struct ScratchArena {
     raw: RawArena,
@@ -73,7 +77,7 @@ impl Stash {
         let index = self.arenas().iter().position(|arena| !arena.leased.get()).unwrap_or(0);
         // SAFETY: the arena is boxed and stays until the allocator is dropped, or exclusively trimmed, which `&self` outlives.
         let arena: &ScratchArena = unsafe { &*core::ptr::from_ref(&*self.arenas()[index]) };
-        arena.leased.set(true);
+        canary!("scratch_shared", arena.leased.set(true), ());
         Scratch { arena, stash: self }
     }
 

@@ -170,7 +170,7 @@ macro_rules! owning_box {
                 // SAFETY: the memory is of this kind and layout, and not used after this function.
                 let _release = unsafe { Release::<$large>::new(self.memory.cast(), layout) };
                 // SAFETY: the box owns a valid value, which nobody sees after its drop.
-                unsafe { self.memory.drop_in_place() };
+                canary!("pool_box_forgets_value", unsafe { self.memory.drop_in_place() }, ());
             }
         }
 

@@ -189,7 +189,7 @@ impl Drop for Cache {
         if LAST.get().0 == self.id {
             LAST.set((0, ptr::null()));
         }
-        drop(self.drain());
+        canary!("dead_cache_lost", drop(self.drain()), ());
     }
 }
 

@@ -62,7 +62,8 @@ const LIMITS: [usize; CLASSES] = {
 pub(super) const fn of(layout: Layout) -> Option<usize> {
     // All three are combined by `or`: only the two highest bits matter, and an alignment that sets the second one is too
     // large for three quarters of a power of two.
-    let need = ((layout.size() + MARGIN).saturating_sub(1)) | (layout.align() - 1) | (SMALLEST - 1);
+    let align = canary!("class_ignores_alignment", layout.align(), 1);
+    let need = ((layout.size() + MARGIN).saturating_sub(1)) | (align - 1) | (SMALLEST - 1);
     if need >= LARGEST {
         return None;
     }

@@ -142,7 +142,7 @@ impl Depot {
                 let header = slab.as_ptr();
                 (*header).free += 1;
                 if (*header).free == (*header).carved {
-                    doomed.push(slab);
+                    canary!("closed_slabs_leak", doomed.push(slab), ());
                 }
             }
         }

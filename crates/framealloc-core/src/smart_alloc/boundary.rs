@@ -44,7 +44,7 @@ impl SmartAlloc {
             Err(leases) => refused(leases).raise(),
         };
         // First of all: from here on no handle of this frame is honoured.
-        let next = self.stamp.next();
+        let next = canary!("stale_handle_honoured", self.stamp.next(), self.stamp);
         let stamp = core::mem::replace(&mut self.stamp, next);
         if core.exclusive().in_flight == 1 {
             core.reclaim_frame();

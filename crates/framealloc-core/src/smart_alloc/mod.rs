@@ -194,7 +194,7 @@ impl SmartAlloc {
     #[inline(always)]
     fn slot(&self) -> &FrameSlot {
         let (id, slot) = LAST.get();
-        if id == self.id {
+        if canary!("instances_share_arenas", id == self.id, id != 0) {
             // SAFETY: cached by this thread for this instance, which is alive, since `self` is; its slots stay where they are
             // until it is dropped. The thread's guard clears the cache before the slot can change hands.
             return unsafe { &*slot };

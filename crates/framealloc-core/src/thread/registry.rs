@@ -56,8 +56,8 @@ impl<S: Send + 'static> Resident for Slot<S> {
         (self.on_exit)(self.instance);
         // Not `FREE`: memory of the current frame may still be in use elsewhere. A slot that is retired stays so.
         // Release: pairs with the acquiring load of the exclusive point, though the end of the thread's borrow already does.
-        let _ =
-            self.owner.compare_exchange(token.word(), token.word() | ORPHANED, Ordering::Release, Ordering::Relaxed);
+        let orphaned = canary!("slot_free_at_death", token.word() | ORPHANED, FREE);
+        let _ = self.owner.compare_exchange(token.word(), orphaned, Ordering::Release, Ordering::Relaxed);
     }
 
     fn is_abandoned(&self) -> bool {

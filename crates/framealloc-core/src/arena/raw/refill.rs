@@ -74,7 +74,11 @@ impl RawArena {
                         let chunk = self.supply.draw(
                             span,
                             align,
-                            self.growth.size_after(self.chunks.get() - self.large.get()),
+                            self.growth.size_after(canary!(
+                                "huge_inflates_growth",
+                                self.chunks.get() - self.large.get(),
+                                self.chunks.get()
+                            )),
                         )?;
                         chunk.header().last_used.set(self.now());
                         let mut spare = self.spare.get();
@@ -252,7 +256,8 @@ impl RawArena {
     /// Computes the bound anew, from the current chunk.
     pub(super) fn rebound(&self) {
         let start = self.start.get().addr().get();
-        let bound = bump::bound(start, self.end.get(), self.base.get(), self.grant.get(), self.min_align);
+        let grant = canary!("grant_ignored", self.grant.get(), usize::MAX);
+        let bound = bump::bound(start, self.end.get(), self.base.get(), grant, self.min_align);
         // A grant below what is handed out already refuses everything further, but takes nothing back.
         self.bound.set(bound.max(self.cursor.get().addr().get()));
     }

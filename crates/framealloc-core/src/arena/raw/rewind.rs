@@ -36,7 +36,7 @@ impl RawArena {
         debug_assert_eq!(self.grant.get(), usize::MAX);
         if chunks == to.chunks {
             // No chunk was taken: only the cursor has moved.
-            self.back_to(to.cursor);
+            self.back_to(canary!("rewind_past_live", to.cursor, self.start.get()));
         } else if to.chunk.is_none() && chunks == 1 && self.large.get() == 0 {
             // The first chunk was taken: it stays, empty, so that the next one to come need not take it again.
             self.back_to(self.start.get());
