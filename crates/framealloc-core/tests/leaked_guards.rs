@@ -6,14 +6,25 @@
 mod support;
 
 use std::mem::forget;
-use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use framealloc_core::*;
 use support::Scripted;
 
+/// What stays for ever, by its address: a leak that is meant is reachable for a leak checker.
+fn keep<T>(forgotten: &'static T) -> &'static T {
+    static KEPT: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    KEPT.lock().unwrap().push(std::ptr::from_ref(forgotten).addr());
+    forgotten
+}
+
+fn keep_for_ever<T: 'static>(value: T) -> &'static T {
+    keep(Box::leak(Box::new(value)))
+}
+
 /// Counts its destructors.
-struct Counted(Arc<AtomicUsize>, u64);
+struct Counted(&'static AtomicUsize, u64);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -105,10 +116,10 @@ fn whatever_is_forgotten_in_a_frame_its_memory_is_used_again() {
             let backend = Scripted::new();
             let config = AllocConfig::default().with_frame_chunk(1024, 4096).with_frames_in_flight(in_flight);
             let mut alloc = SmartAlloc::new(config.with_backend(backend.boxed()));
-            let (drops, made) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+            let (drops, made) = (keep_for_ever(AtomicUsize::new(0)), AtomicUsize::new(0));
             let make = || {
                 made.fetch_add(1, Ordering::Relaxed);
-                Counted(drops.clone(), 0x5eed)
+                Counted(drops, 0x5eed)
             };
             let mut settled = 0;
             for round in 0..60u8 {
@@ -138,8 +149,8 @@ fn whatever_is_forgotten_in_a_frame_its_memory_is_used_again() {
 /// In an arena that is reset, and in a scope that is left.
 #[test]
 fn whatever_is_forgotten_in_an_arena_its_memory_is_used_again() {
-    let drops = Arc::new(AtomicUsize::new(0));
-    let make = || Counted(drops.clone(), 0x5eed);
+    let drops = keep_for_ever(AtomicUsize::new(0));
+    let make = || Counted(drops, 0x5eed);
     let mut arena = Arena::with_chunk_sizes(1024, 4096);
     let mut committed = 0;
     for round in 0..60u8 {
@@ -178,21 +189,24 @@ const FOR_GOOD: &[(&str, Forget)] = &[
         forget(PoolBox::into_pin(a.pool_box([1u8; 700])));
     }),
     ("HeapBox", |a, make| forget(a.heap_box((make(), [1u8; 5000])))),
-    ("Pool", |a, _| forget(a.pool().clone())),
-    ("Fallible", |a, _| forget(a.pool().fallible())),
+    ("Pool", |a, _| assert!(keep_for_ever(a.pool().clone()).stats().slabs < 100)),
+    ("Fallible", |a, _| {
+        let list = allocator_api2::vec::Vec::<u64, _>::new_in(keep_for_ever(a.pool().fallible()));
+        assert!(list.is_empty());
+    }),
 ];
 
 #[test]
 fn what_is_forgotten_for_good_stays_and_disturbs_nobody() {
-    // Reachable from here for ever, so that a leak checker does not mind what is meant.
-    static KEPT: std::sync::Mutex<Vec<Scripted>> = std::sync::Mutex::new(Vec::new());
+    // Its books have the addresses of all blocks.
+    static KEPT: Mutex<Vec<Scripted>> = Mutex::new(Vec::new());
     for (name, forget_it) in FOR_GOOD {
         let backend = Scripted::new();
         KEPT.lock().unwrap().push(backend.clone());
         let mut alloc =
             SmartAlloc::new(AllocConfig::default().with_frame_chunk(1024, 4096).with_backend(backend.boxed()));
-        let drops = Arc::new(AtomicUsize::new(0));
-        let make = || Counted(drops.clone(), 0x5eed);
+        let drops = keep_for_ever(AtomicUsize::new(0));
+        let make = || Counted(drops, 0x5eed);
         for round in 0..30u64 {
             let kept: Vec<_> = (0..20).map(|i| alloc.pool_box([i ^ round; 4])).collect();
             forget_it(&alloc, &make);
@@ -216,7 +230,7 @@ fn forgotten_sealed_frame_keeps_its_memory() {
         let handle = alloc.publish_slice_fill_with(100, |i| i as u64 ^ round);
         let sealed = alloc.seal_frame();
         let kept: &'static [u64] = {
-            let sealed: &'static SealedFrame = Box::leak(Box::new(sealed));
+            let sealed: &'static SealedFrame = keep_for_ever(sealed);
             sealed.get(handle).unwrap()
         };
         alloc.frame().alloc_slice_fill(500, u64::MAX);
@@ -229,7 +243,7 @@ fn forgotten_sealed_frame_keeps_its_memory() {
 #[test]
 fn forgotten_lease_keeps_the_frame_open() {
     let mut alloc = SmartAlloc::default();
-    let kept: &'static Lease = Box::leak(Box::new(alloc.lease()));
+    let kept: &'static Lease = keep_for_ever(alloc.lease());
     let word: &'static mut u64 = kept.frame().alloc(7);
     assert!(alloc.try_end_frame().is_err() && alloc.try_seal_frame().is_err());
     alloc.trim();
@@ -241,8 +255,8 @@ fn forgotten_lease_keeps_the_frame_open() {
 
 #[test]
 fn forgotten_allocator_and_arena_keep_all_they_have() {
-    let alloc: &'static SmartAlloc = Box::leak(Box::new(SmartAlloc::default()));
-    let arena: &'static Arena = Box::leak(Box::new(Arena::new()));
+    let alloc: &'static SmartAlloc = keep_for_ever(SmartAlloc::default());
+    let arena: &'static Arena = keep_for_ever(Arena::new());
     let (a, b) = (alloc.frame().alloc(1u64), arena.alloc(2u64));
     // The thread dies with it: its slot is not handed on, for no frame ends.
     std::thread::spawn(|| alloc.frame().alloc_slice_fill(1000, 3u8).len()).join().unwrap();
