@@ -30,6 +30,10 @@ pub struct Args {
     /// Also write the figures to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Instead of all that, play this many short frames on framealloc, with bursts and threads that come and go, and check
+    /// that memory stays flat
+    #[arg(long, value_name = "FRAMES", value_parser = value_parser!(u32).range(1_000..))]
+    pub soak: Option<u32>,
     /// Play in this process and print what was seen, for the process that asked
     #[arg(long, hide = true)]
     pub child: bool,
@@ -120,7 +124,7 @@ mod tests {
     #[test]
     fn a_mistake_is_one_line_and_code_2() {
         let missing = std::env::temp_dir().join("no-such-folder").join("out.json");
-        let mistakes: [&[&str]; 8] = [
+        let mistakes: [&[&str]; 9] = [
             &["--frames", "0"],
             &["--bodies", "0"],
             &["--threads", "0"],
@@ -128,6 +132,7 @@ mod tests {
             &["--variant", "gc"],
             &["--seed", "x"],
             &["--no-such-flag"],
+            &["--soak", "999"],
             &["--json", missing.to_str().unwrap()],
         ];
         for mistake in mistakes {

@@ -15,6 +15,7 @@ mod heap;
 mod model;
 mod report;
 mod scene;
+mod soak;
 mod stats;
 mod tally;
 mod turns;
@@ -43,7 +44,11 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let result = if args.child { play_here(&args) } else { play_each(&args) };
+    let result = match args.soak {
+        Some(frames) => soak::soak(frames, args.settings().seed).map(|soaked| print!("{soaked}")),
+        None if args.child => play_here(&args),
+        None => play_each(&args),
+    };
     result.map_or_else(
         |error| {
             eprintln!("error: {error}");

@@ -169,7 +169,7 @@ fn node_of(ptr: NonNull<u8>) -> Option<u32> {
     if result == 0 { node.try_into().ok() } else { None }
 }
 
-/// The NUMA nodes that are online, in ascending order. Where the system does not say, there is node 0.
+/// The NUMA nodes that are online, in ascending order. Where the system does not say, there is node 0. Linux only.
 ///
 /// ```
 /// assert!(!framealloc_core::online_nodes().is_empty());
@@ -180,7 +180,7 @@ pub fn online_nodes() -> Vec<u32> {
     parse(&text).filter(|nodes| !nodes.is_empty()).unwrap_or_else(|| vec![0])
 }
 
-/// The NUMA node of the processor that runs this thread now; `None` where the system does not say.
+/// The NUMA node of the processor that runs this thread now; `None` where the system does not say. Linux only.
 ///
 /// ```
 /// if let Some(node) = framealloc_core::current_node() {

@@ -8,7 +8,7 @@ use crate::backend::{current_node, online_nodes};
 use crate::error::AllocError;
 use crate::stats::FrameStats;
 
-/// One [`SmartAlloc`] for each NUMA node that is online.
+/// One [`SmartAlloc`] for each NUMA node that is online. Linux only.
 ///
 /// ```
 /// use framealloc_core::{AllocConfig, NumaRouter};

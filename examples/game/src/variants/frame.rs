@@ -1,7 +1,7 @@
 //! `framealloc`: workers publish their lists into the current frame, the main thread seals it, the render thread reads
 //! what it was handed by handle and drops the `SealedFrame` when done.
 
-use framealloc::prelude::{AllocConfig, FrameHandle, Lease, SealedFrame, SmartAlloc, TrimPolicy};
+use framealloc::prelude::{AllocConfig, AllocStats, FrameHandle, Lease, SealedFrame, SmartAlloc, TrimPolicy};
 
 use super::Variant;
 use crate::crew::Input;
@@ -68,6 +68,19 @@ impl Packet {
 pub struct FrameAlloc {
     alloc: SmartAlloc,
     parts: Vec<Part>,
+}
+
+impl FrameAlloc {
+    pub fn alloc(&self) -> &SmartAlloc {
+        &self.alloc
+    }
+
+    /// Ends the open frame, gives back all that can be, and tells what is left.
+    pub fn settle(&mut self) -> AllocStats {
+        self.alloc.end_frame();
+        self.alloc.trim();
+        self.alloc.stats()
+    }
 }
 
 impl Variant for FrameAlloc {
