@@ -167,7 +167,6 @@ fn what_users_hold_says_what_it_is() {
 
 #[test]
 fn fallible_allocators_grow_shrink_and_refuse() {
-    let alloc = SmartAlloc::default();
     fn used<A: allocator_api2::alloc::Allocator>(allocator: A) {
         let mut list = AnyVec::new_in(allocator);
         for value in 0..3000u64 {
@@ -181,6 +180,7 @@ fn fallible_allocators_grow_shrink_and_refuse() {
         list.resize(20, 7);
         assert_eq!((list[9], list[19]), (9, 7));
     }
+    let alloc = SmartAlloc::default();
     used(alloc.frame().fallible());
     used(alloc.pool().fallible());
     used(Arena::new().fallible());

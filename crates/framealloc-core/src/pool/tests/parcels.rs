@@ -56,7 +56,7 @@ fn exchange_takes_the_lock_once_where_one_thread_makes_and_another_frees() {
             done.send(operations() - before).unwrap();
         }
     });
-    let mut round = || {
+    let round = || {
         let before = operations();
         let objects = fill(&pool, batch());
         let made = operations() - before;
@@ -164,7 +164,7 @@ fn closing_loses_no_parcel_that_is_on_its_way() {
         let parts = [fill(&pool, 3000), fill(&pool, 3000)];
         let threads = parts.map(|part| thread::spawn(move || drop(part)));
         drop(pool);
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(source.committed(), 0);
     }
 }
