@@ -35,17 +35,22 @@ fn loom_slot_of_a_thread_that_dies_under_a_frames_end_serves_the_next() {
 
 #[test]
 fn loom_late_destructor_allocates_where_nobody_else_does() {
-    /// Borrows the allocator, as a lock's readers do who hold it for a moment.
+    /// Borrows the allocator for a moment, as readers of a lock do.
     fn visit(alloc: &RwLock<SmartAlloc>) {
-        let alloc = alloc.read().unwrap();
-        *alloc.frame().alloc(1u64) += 1;
+        *alloc.read().unwrap().frame().alloc(1u64) += 1;
     }
     model(|| {
         let ledger = Ledger::new();
         let alloc = Arc::new(RwLock::new(ledger.alloc()));
         // Between the two visits of the dying thread the frame may end and the new thread may have its slot.
         let (early, late) = (Arc::clone(&alloc), Arc::clone(&alloc));
-        let dying = spawn_with_late(move || visit(&early), move || visit(&late));
+        let late = move || {
+            let late = late.read().unwrap();
+            *late.frame().alloc(1u64) += 1;
+            // Others borrow it meanwhile.
+            loom::thread::yield_now();
+        };
+        let dying = spawn_with_late(move || visit(&early), late);
         let new = Arc::clone(&alloc);
         let new = spawn(move || visit(&new));
         alloc.write().unwrap().end_frame();
