@@ -6,6 +6,7 @@ use loom::sync::RwLock;
 
 use super::{Ledger, end_frame, join, model, spawn, spawn_with_late};
 use crate::smart_alloc::SmartAlloc;
+use crate::sync::modelled::touch;
 
 #[test]
 fn loom_slot_of_a_thread_that_dies_under_a_frames_end_serves_the_next() {
@@ -37,7 +38,13 @@ fn loom_slot_of_a_thread_that_dies_under_a_frames_end_serves_the_next() {
 fn loom_late_destructor_allocates_where_nobody_else_does() {
     /// Borrows the allocator for a moment, as readers of a lock do.
     fn visit(alloc: &RwLock<SmartAlloc>) {
-        *alloc.read().unwrap().frame().alloc(1u64) += 1;
+        allocate(&alloc.read().unwrap());
+    }
+    /// The thread has its arena to itself, not only what it gets of it.
+    fn allocate(alloc: &SmartAlloc) {
+        let frame = alloc.frame();
+        touch(core::ptr::from_ref(frame.raw()).cast(), 1);
+        *frame.alloc(1u64) += 1;
     }
     model(|| {
         let ledger = Ledger::new();
@@ -46,7 +53,7 @@ fn loom_late_destructor_allocates_where_nobody_else_does() {
         let (early, late) = (Arc::clone(&alloc), Arc::clone(&alloc));
         let late = move || {
             let late = late.read().unwrap();
-            *late.frame().alloc(1u64) += 1;
+            allocate(&late);
             // Others borrow it meanwhile.
             loom::thread::yield_now();
         };
