@@ -26,6 +26,7 @@ pub const FREED_FILL: u8 = 0xdd;
 pub(crate) const LISTENS: bool = cfg!(any(asan, memcheck, feature = "debug_fill", all(test, loom, feature = "std")));
 
 /// Whether what lies behind the bytes that were asked for, up to the end of a pool's object, is kept from the user.
+#[cfg(feature = "std")]
 pub(crate) const SLACK_IS_FREE: bool = cfg!(any(asan, memcheck, feature = "hardened"));
 
 /// Bytes that a block of `size` bytes takes in a frame. Under `--cfg redzone` there is a gap behind each, which is never handed
