@@ -84,8 +84,7 @@ impl Twin {
 fn round(ours: &Arena, theirs: &Bump, steps: &mut std::slice::Iter<'_, Step>) {
     let mut slices: Vec<(&[u8], &[u8])> = Vec::new();
     let mut words: Vec<(&u64, &u64)> = Vec::new();
-    let mut vecs: Vec<(AllocVec<u32, &Arena>, AllocVec<u32, &Bump>)> =
-        (0..3).map(|_| (AllocVec::new_in(ours), AllocVec::new_in(theirs))).collect();
+    let mut vecs = [(); 3].map(|()| (AllocVec::<u32, _>::new_in(ours), AllocVec::<u32, _>::new_in(theirs)));
     let mut blocks: Vec<Twin> = Vec::new();
     for (mark, &step) in (0u8..=255).cycle().zip(steps) {
         match step {

@@ -62,7 +62,7 @@ steps!(1 2 4 16 32 64);
 impl Steps for Scope<'_, '_, 8> {
     fn step(&self, level: &mut Level, model: &mut Model, op: Op) {
         match op {
-            Op::Value { kind } if kind % 2 == 0 => level.step(self, &mut model.ground, &model.vault, op),
+            Op::Value { kind } if kind.is_multiple_of(2) => level.step(self, &mut model.ground, &model.vault, op),
             _ => level.step(&self.frame(), &mut model.ground, &model.vault, op),
         }
     }

@@ -361,7 +361,7 @@ impl Level {
                 Err(error) => _ = self.refused(error),
             },
             Op::Allocate { layout, zeroed } => {
-                let allocator = surface.allocator(self.limited || mark % 2 == 0)?;
+                let allocator = surface.allocator(self.limited || mark.is_multiple_of(2))?;
                 let memory = if zeroed { allocator.allocate_zeroed(layout) } else { allocator.allocate(layout) };
                 match memory {
                     Ok(memory) => {
@@ -378,7 +378,7 @@ impl Level {
                 }
             }
             Op::Resize { at, size, align, zeroed } => {
-                let allocator = surface.allocator(self.limited || mark % 2 == 0)?;
+                let allocator = surface.allocator(self.limited || mark.is_multiple_of(2))?;
                 if self.blocks.is_empty() {
                     return None;
                 }
@@ -418,7 +418,7 @@ impl Level {
                 }
             }
             Op::Free { .. } | Op::FreeLast => {
-                let allocator = surface.allocator(self.limited || mark % 2 == 0)?;
+                let allocator = surface.allocator(self.limited || mark.is_multiple_of(2))?;
                 let last = self.blocks.len().checked_sub(1)?;
                 let at = if let Op::Free { at } = op { index(at, last + 1) } else { last };
                 let block = self.blocks.swap_remove(at);
@@ -429,7 +429,7 @@ impl Level {
                 unsafe { allocator.deallocate(block.ptr, block.layout) };
             }
             Op::Brief { layout } => {
-                let allocator = surface.allocator(self.limited || mark % 2 == 0)?;
+                let allocator = surface.allocator(self.limited || mark.is_multiple_of(2))?;
                 match allocator.allocate(layout) {
                     Ok(memory) => {
                         span.gain = share(layout);

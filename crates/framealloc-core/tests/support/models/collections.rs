@@ -108,7 +108,7 @@ macro_rules! vec_step {
                 model.insert(at, value);
                 ours.append(&mut tail);
             }
-            19 if step.a % 4 == 0 => {
+            19 if step.a.is_multiple_of(4) => {
                 ours.clear();
                 model.clear();
             }
@@ -139,7 +139,7 @@ macro_rules! map_step {
                 model.retain(|key, _| key % 3 != step.c % 3);
             }
             10 => ours.shrink_to_fit(),
-            _ if step.c % 8 == 0 => {
+            _ if step.c.is_multiple_of(8) => {
                 ours.clear();
                 model.clear();
             }
@@ -227,7 +227,7 @@ fn text_step(ours: &mut FrameString<'_>, model: &mut String, step: Step) {
             write!(ours, "{:>1$}", step.a, usize::from(step.c % 40)).unwrap();
             write!(model, "{:>1$}", step.a, usize::from(step.c % 40)).unwrap();
         }
-        _ if step.c % 8 == 0 => {
+        _ if step.c.is_multiple_of(8) => {
             ours.clear();
             model.clear();
         }
@@ -261,7 +261,7 @@ fn deque_step(ours: &mut FrameDeque<'_, Element>, model: &mut VecDeque<u32>, ste
             let at = usize::from(step.a % 128);
             assert_eq!(ours.get(at).map(|x| x.0), model.get(at).copied());
         }
-        _ if step.c % 8 == 0 => {
+        _ if step.c.is_multiple_of(8) => {
             ours.clear();
             model.clear();
         }
@@ -313,7 +313,7 @@ pub(crate) fn run(program: &Program<Step>) {
                         let (taken, kept) = (std::mem::replace(&mut ours.elements, frame.vec()), &mut model.elements);
                         ours.boxed.push(taken.into_boxed_slice());
                         model.boxed.push(std::mem::take(kept));
-                        if step.what % 4 == 0 {
+                        if step.what.is_multiple_of(4) {
                             let at = usize::from(step.a) % ours.boxed.len();
                             let (a, b) = (ours.boxed.swap_remove(at), model.boxed.swap_remove(at));
                             assert!(a.iter().map(|x| x.0).eq(b.into_iter()));

@@ -99,7 +99,7 @@ impl Books {
     fn turn(&mut self, mood: u16) -> u16 {
         self.turn = self.turn.wrapping_mul(25_173).wrapping_add(13_849);
         // A quiet mood is a good backend's.
-        if mood % 4 == 0 { 0 } else { (self.turn >> 4) ^ mood }
+        if mood.is_multiple_of(4) { 0 } else { (self.turn >> 4) ^ mood }
     }
 }
 
@@ -366,7 +366,7 @@ impl Model {
             }
             Step::Pool { kind } => {
                 let mark_word = u64::from(mark);
-                let made = if kind % 4 == 0 {
+                let made = if kind.is_multiple_of(4) {
                     planned(|| alloc.try_pool_box([mark_word; 700])).and_then(Result::ok).map(Held::Large)
                 } else {
                     planned(|| alloc.try_pool_box([mark_word; 3])).and_then(Result::ok).map(Held::Word)
@@ -420,9 +420,10 @@ impl Model {
     fn free(&mut self, alloc: &SmartAlloc, held: Held) {
         let (start, size) = place(&held);
         self.ground.remove(start, size);
-        if let Held::Block(ptr, layout) = held {
+        match held {
             // SAFETY: of this pool, live with this layout, and gone from the model.
-            unsafe { alloc.pool().deallocate(ptr, layout) };
+            Held::Block(ptr, layout) => unsafe { alloc.pool().deallocate(ptr, layout) },
+            boxed => drop(boxed),
         }
     }
 }
@@ -512,7 +513,7 @@ pub(crate) fn run(program: &Program<Step>) {
             }
             _ => model.shared(&alloc, &mut steps, step, mark),
         }
-        if mark % 8 == 0 {
+        if mark.is_multiple_of(8) {
             model.verify(&alloc);
         }
         if governed {

@@ -188,7 +188,7 @@ fn text(mark: u64, len: usize) -> String {
 }
 
 /// What a handle gives is what was published.
-fn compare(published: &Published, get: impl Get) -> Result<(), StaleHandle> {
+fn compare(published: &Published, get: &impl Get) -> Result<(), StaleHandle> {
     let Published { named, mark, len, .. } = *published;
     match named {
         Named::Word(handle) => assert_eq!(*get.get(handle)?, mark),
@@ -212,13 +212,13 @@ trait Get {
     fn get<T: ?Sized + 'static>(&self, handle: FrameHandle<T>) -> Result<&T, StaleHandle>;
 }
 
-impl Get for &SmartAlloc {
+impl Get for SmartAlloc {
     fn get<T: ?Sized + 'static>(&self, handle: FrameHandle<T>) -> Result<&T, StaleHandle> {
         SmartAlloc::get(self, handle)
     }
 }
 
-impl Get for &SealedFrame {
+impl Get for SealedFrame {
     fn get<T: ?Sized + 'static>(&self, handle: FrameHandle<T>) -> Result<&T, StaleHandle> {
         SealedFrame::get(self, handle)
     }
@@ -313,7 +313,7 @@ pub(crate) fn run(program: &Program<Step>) {
                 // Often one that is there.
                 let own: Vec<_> = model.published.iter().filter(|published| published.frame == *number).collect();
                 let published = match own.len() {
-                    len if len > 0 && handle % 2 == 0 => own[index(handle / 2, len)],
+                    len if len > 0 && handle.is_multiple_of(2) => own[index(handle / 2, len)],
                     _ => &model.published[index(handle, model.published.len())],
                 };
                 assert_eq!(compare(published, frame).is_ok(), published.frame == *number);

@@ -69,7 +69,7 @@ impl From<Record> for Step {
     fn from(record: Record) -> Self {
         let Record { kind, a, b, c } = record;
         // Mostly on the program's own thread: changing threads takes long.
-        let thread = if c % 12 == 0 { (c / 12 % 3) as u8 } else { 0 };
+        let thread = if c.is_multiple_of(12) { (c / 12 % 3) as u8 } else { 0 };
         let layout = Layout::from_size_align(size(a), align(b)).unwrap();
         match kind {
             0..=69 => Self::Box { kind: a, thread },
