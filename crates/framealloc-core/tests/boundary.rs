@@ -470,17 +470,23 @@ fn scratches_never_rewind_each_other() {
     let first = a.alloc_slice_fill(500, 1u8);
     let b = alloc.scratch();
     let second = b.alloc_slice_fill(500, 2u8);
-    {
+    // Of sizes that fit into the chunks of the others as well.
+    for bytes in [100, 500, 900, 2000] {
         let c = alloc.scratch();
-        c.alloc_slice_fill(2000, 3u8);
-        assert!(second.iter().all(|&x| x == 2));
+        c.alloc_slice_fill(bytes, 3u8);
+        assert!(first.iter().all(|&x| x == 1) && second.iter().all(|&x| x == 2));
+        drop(c);
+        alloc.scratch().alloc_slice_fill(bytes, 5u8);
+        assert!(first.iter().all(|&x| x == 1) && second.iter().all(|&x| x == 2));
     }
     // Given back in the order of their making, not in reverse.
     assert!(first.iter().all(|&x| x == 1));
     drop(a);
-    let d = alloc.scratch();
-    d.alloc_slice_fill(2000, 4u8);
-    assert!(second.iter().all(|&x| x == 2));
+    for bytes in [100, 500, 900, 2000] {
+        let d = alloc.scratch();
+        d.alloc_slice_fill(bytes, 4u8);
+        assert!(second.iter().all(|&x| x == 2));
+    }
 }
 
 #[test]
