@@ -38,7 +38,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// The types and traits that a file offers at its outermost level: those it declares, and those it re-exports by name.
 fn offered_by(text: &str) -> BTreeSet<String> {
-    let is_type = |name: &&str| name.trim_start_matches('_').starts_with(char::is_uppercase);
+    // Neither functions nor constants.
+    let is_type =
+        |name: &&str| name.trim_start_matches('_').starts_with(char::is_uppercase) && name.contains(char::is_lowercase);
     let mut found = BTreeSet::new();
     let mut rest = text;
     while let Some(at) = rest.find("\npub ") {

@@ -117,7 +117,14 @@ impl<S: Send + 'static> Registry<S> {
         // Acquire: pairs with the Release of `boundary`, so that what the last owner and the exclusive point left is visible.
         self.slots().find(|slot| {
             slot.owner.load(Ordering::Relaxed) == FREE
-                && slot.owner.compare_exchange(FREE, word, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                && canary!(
+                    "slot_claimed_twice",
+                    slot.owner.compare_exchange(FREE, word, Ordering::Acquire, Ordering::Relaxed).is_ok(),
+                    {
+                        slot.owner.store(word, Ordering::Relaxed);
+                        true
+                    }
+                )
         })
     }
 
