@@ -25,6 +25,10 @@ struct Case {
     floor: usize,
 }
 
+/// Instructions of a pooled object's taking or freeing at most, prologue and return included: most are those that find out whose
+/// it is, and push or pop an address.
+const POOL_MOST: usize = 28;
+
 const CASES: [Case; 4] = [
     Case { name: "u32", size: 4, floor: 6 },
     Case { name: "u64", size: 8, floor: 6 },
@@ -47,6 +51,21 @@ fn allocating_a_value_takes_no_more_instructions_than_the_floor() {
         }
     }
     assert!(faults.is_empty(), "above the floor:\n\n{}\n", faults.join("\n\n"));
+}
+
+#[test]
+fn pools_take_and_free_without_a_call() {
+    let assembly = compile();
+    let mut faults = Vec::new();
+    for name in ["floor_pool_take", "floor_pool_free"] {
+        let path = path(&assembly, name);
+        // A library that may be loaded late asks for its thread-local memory; a program has it beside its own.
+        let calls = path.iter().filter(|line| line.starts_with("call") && !line.contains("__tls_get_addr")).count();
+        if calls > 0 || path.len() > POOL_MOST {
+            faults.push(format!("{name}, {} instructions:\n\t{}", path.len(), path.join("\n\t")));
+        }
+    }
+    assert!(faults.is_empty(), "a call, or more than {POOL_MOST} instructions:\n\n{}\n", faults.join("\n\n"));
 }
 
 /// The package `floor`'s assembly.

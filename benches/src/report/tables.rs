@@ -135,13 +135,17 @@ pub(super) fn scaling(rows: &[Row], data: &Data, scaling: &scaling::Scaling) -> 
         digits(fill_ns)
     );
     out.push_str(
-        "Simulated (`cargo performance scaling`): the part of the time that the lock is held, and the time as a multiple of what \
+        "Simulated (`cargo performance scaling`): the part of the time that the lock is held at most, and the time as a multiple of what \
          a thread takes alone.\n\n",
     );
     let heads: Vec<String> = scaling::THREADS.iter().map(|threads| format!(" {threads} |")).collect();
     let rule = "---:|".repeat(heads.len());
-    writeln!(out, "| each thread, threads: | lock held |{} slower by a tenth |\n|---|---:|{rule}---|", heads.concat())
-        .expect("a string");
+    writeln!(
+        out,
+        "| each thread, threads: | held at most |{} slower by a tenth |\n|---|---:|{rule}---|",
+        heads.concat()
+    )
+    .expect("a string");
     let mut first = (usize::MAX, "nothing");
     for load in &scaling.loads {
         let cell = |(held, time): &(f64, f64)| format!(" {:.0} %, {time:.2} |", held * 100.0);

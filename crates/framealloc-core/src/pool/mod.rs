@@ -315,6 +315,7 @@ unsafe fn move_end(memory: NonNull<u8>, old: Layout, new: Layout) {
 }
 
 /// Bytes of the object that serves `layout`, or of the block.
+#[inline(always)]
 const fn object_size(layout: Layout) -> usize {
     match class::of(layout) {
         Some(class) => class::size(class),
