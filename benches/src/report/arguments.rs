@@ -71,7 +71,7 @@ pub(super) const ALL: &[Argument] = &[
         "pool-8-producer",
         POOL,
         "time",
-        "near the bar: 0.59 to 0.67 in seven runs. What the pool adds to a ring that frees nothing is an address beside each object, \
+        "near the bar: 0.59 to 0.68 in eight runs. What the pool adds to a ring that frees nothing is an address beside each object, \
          on its way to the consumer's magazine and back: as many lines again as the objects have. Lists of links inside of \
          objects would save that, and lose where memory is not warm: see the architecture.",
     ),

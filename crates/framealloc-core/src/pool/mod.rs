@@ -40,6 +40,9 @@ use shared::PoolCore;
 /// two, or half-way between two of them. Larger ones come straight from the backend. A clone is another name of the same
 /// pool. Boxes do not borrow the pool: they may be dropped after it, on any thread.
 ///
+/// Where many more objects are free than before, freeing one asks the program's allocator for 2 KiB, so that a batch can be handed
+/// on; a refusal does no harm. A loop that may not call it at all frees on another thread, or trims before and warms up.
+///
 /// A pool is closed when its `SmartAlloc` and all its clones are gone. Then free slabs go back to their backend, and
 /// each of the others follows when its last object is dropped.
 ///
