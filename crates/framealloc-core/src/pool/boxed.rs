@@ -67,11 +67,20 @@ impl<const LARGE: bool> Release<LARGE> {
     const unsafe fn new(memory: NonNull<u8>, layout: Layout) -> Self {
         Self { memory, layout }
     }
-}
 
-impl<const LARGE: bool> Drop for Release<LARGE> {
+    /// As dropping it, but always a part of the caller, who knows the layout: the glue of a drop may be a call.
     #[inline(always)]
-    fn drop(&mut self) {
+    fn now(self) {
+        let release = ManuallyDrop::new(self);
+        // SAFETY: the guard is used up.
+        unsafe { release.free() };
+    }
+
+    /// # Safety
+    ///
+    /// Called once, and last.
+    #[inline(always)]
+    unsafe fn free(&self) {
         // SAFETY: by the contract of `new`.
         unsafe {
             if !LARGE {
@@ -80,6 +89,13 @@ impl<const LARGE: bool> Drop for Release<LARGE> {
                 large::free(self.memory, self.layout);
             }
         }
+    }
+}
+
+impl<const LARGE: bool> Drop for Release<LARGE> {
+    fn drop(&mut self) {
+        // SAFETY: a drop is the last that happens.
+        unsafe { self.free() };
     }
 }
 
@@ -115,9 +131,11 @@ macro_rules! owning_box {
             pub fn into_inner(boxed: Self) -> T {
                 let boxed = ManuallyDrop::new(boxed);
                 // SAFETY: the memory is of this kind and layout, and not used after this function.
-                let _release = unsafe { Release::<$large>::new(boxed.memory.cast(), Layout::new::<T>()) };
+                let release = unsafe { Release::<$large>::new(boxed.memory.cast(), Layout::new::<T>()) };
                 // SAFETY: the box owns a valid value, which is read out once, as the box's drop does not run.
-                unsafe { boxed.memory.read() }
+                let value = unsafe { boxed.memory.read() };
+                release.now();
+                value
             }
         }
 
@@ -168,9 +186,10 @@ macro_rules! owning_box {
                 // The layout is read while there is a value; the guard frees the memory also if that panics.
                 let layout = Layout::for_value(&**self);
                 // SAFETY: the memory is of this kind and layout, and not used after this function.
-                let _release = unsafe { Release::<$large>::new(self.memory.cast(), layout) };
+                let release = unsafe { Release::<$large>::new(self.memory.cast(), layout) };
                 // SAFETY: the box owns a valid value, which nobody sees after its drop.
                 canary!("pool_box_forgets_value", unsafe { self.memory.drop_in_place() }, ());
+                release.now();
             }
         }
 

@@ -5,14 +5,24 @@
 
 use core::alloc::Layout;
 
-/// Number of classes: 8, 16, 24, 32, 48, 64, 96 and so on to 4096 bytes.
-pub(super) const CLASSES: usize = 18;
+/// Number of sizes: 8, 16, 24, 32, 48, 64, 96 and so on to 4096 bytes.
+const COUNT: usize = 18;
+
+/// The first class of which every slab begins its objects at another line: see [`is_spread`].
+const SPREAD: usize = 11;
+
+/// Number of classes: one for each size, and one more for those sizes that are spread, whose objects are aligned to more than a
+/// line.
+pub(super) const CLASSES: usize = COUNT + (COUNT - SPREAD);
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
 
 /// Bytes of an object of the smallest class. Free objects hold no link, so that any size would do; this is a slot's.
 const SMALLEST: usize = 8;
 
 /// Bytes of an object of the largest class.
-const LARGEST: usize = SIZES[CLASSES - 1];
+const LARGEST: usize = SIZES[COUNT - 1];
 
 /// Objects a thread may keep of one class: half of them change hands at a time, which makes the depot's lock rare enough
 /// where one thread allocates and another frees. In a model so few that a handful of objects makes an exchange.
@@ -35,10 +45,14 @@ const FIRST: u32 = 6;
 const SIZES: [usize; CLASSES] = {
     let mut sizes = [SMALLEST; CLASSES];
     let mut class = 1;
-    while class < CLASSES {
+    while class < COUNT {
         let place = class as u32 + FIRST;
         // Even places are three quarters of a power of two, odd ones the whole of it.
         sizes[class] = (3 + (place as usize & 1)) << (place / 2 - 1);
+        class += 1;
+    }
+    while class < CLASSES {
+        sizes[class] = sizes[class - (COUNT - SPREAD)];
         class += 1;
     }
     sizes
@@ -69,8 +83,21 @@ pub(super) const fn of(layout: Layout) -> Option<usize> {
     }
     let top = need.ilog2();
     let place = 2 * top + (need >> (top - 1) & 1) as u32;
-    Some(place.saturating_sub(FIRST) as usize)
+    let class = place.saturating_sub(FIRST) as usize;
+    Some(if class >= SPREAD && align > LINE { class + (COUNT - SPREAD) } else { class })
 }
+
+/// Whether the slabs of `class` begin their objects at different lines of a cache's sets, which such objects are aligned to and no
+/// more.
+///
+/// The first lines of objects that lie 512 bytes apart, and those are used most, share an eighth of the sets of a cache; those of
+/// larger objects fewer still.
+#[inline(always)]
+pub(super) const fn is_spread(class: usize) -> bool {
+    class >= SPREAD && class < COUNT
+}
+
+const _: () = assert!(SIZES[SPREAD] == 512 && SIZES[SPREAD - 1] < 512);
 
 /// Bytes of an object of `class`.
 #[inline(always)]
@@ -104,7 +131,10 @@ mod tests {
             for bytes in 1..=5000 {
                 let need = (bytes + MARGIN).max(align);
                 let fits = |&class: &usize| size(class) >= need && size(class).is_multiple_of(align);
-                let expected = (0..CLASSES).find(fits);
+                let to_a_line = (0..COUNT).find(fits);
+                let to_more = (COUNT..CLASSES).find(fits);
+                let expected =
+                    if align > LINE { to_a_line.filter(|&it| !is_spread(it)).or(to_more) } else { to_a_line };
                 assert_eq!(class(bytes, align), expected, "{bytes} bytes aligned to {align}");
             }
         }
@@ -112,9 +142,9 @@ mod tests {
 
     #[test]
     fn classes_grow_by_a_half_or_a_third() {
-        let sizes: std::vec::Vec<_> = (0..CLASSES).map(size).collect();
+        let sizes: std::vec::Vec<_> = (0..COUNT).map(size).collect();
         assert_eq!(sizes[..7], [8, 16, 24, 32, 48, 64, 96]);
-        assert_eq!(sizes[CLASSES - 2..], [3072, 4096]);
+        assert_eq!(sizes[COUNT - 2..], [3072, 4096]);
         assert!(sizes.windows(2).skip(1).all(|pair| 2 * pair[1] <= 3 * pair[0]));
     }
 

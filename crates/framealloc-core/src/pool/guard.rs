@@ -48,7 +48,8 @@ pub(super) unsafe fn hand_out(object: NonNull<u8>, layout: Layout, class: usize)
     // SAFETY: the caller's promise.
     unsafe {
         let slab = slab::of(object);
-        let index = (object.addr().get() & (SLAB - 1)) / class::size(class) - slab::first(class);
+        let offset = (object.addr().get() & (SLAB - 1)) + slab::shift(slab, class);
+        let index = offset / class::size(class) - slab::first(class);
         word(slab, class, index).fetch_or(bit(index), Ordering::Relaxed);
         watch(object, layout.size(), class::size(class));
     }
@@ -62,15 +63,19 @@ pub(super) unsafe fn hand_out(object: NonNull<u8>, layout: Layout, class: usize)
 pub(super) unsafe fn take_back(memory: NonNull<u8>, layout: Layout, class: usize) {
     let faulty = |fault: fmt::Arguments<'_>| fail(memory, layout, fault);
     let slab = find_slab(memory, &faulty);
-    let (size, offset) = (class::size(class), memory.addr().get() & (SLAB - 1));
+    let size = class::size(class);
     // SAFETY: the map has the slab, so that its header can be read; what never changes needs no lock.
     let of = unsafe { slab::class(slab) };
+    if of != class && class::size(of) == size {
+        faulty(format_args!("its slab is of objects of another alignment"));
+    }
     if of != class {
         faulty(format_args!("its slab is of objects of {} bytes, not {size}", class::size(of)));
     }
     // SAFETY: as above.
     let slots = unsafe { (*slab.as_ptr()).slots };
     let first = slab::first(class);
+    let offset = (memory.addr().get() & (SLAB - 1)) + slab::shift(slab, class);
     if !offset.is_multiple_of(size) {
         faulty(format_args!("it is {} bytes inside of an object of {size} bytes", offset % size));
     }

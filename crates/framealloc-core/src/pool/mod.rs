@@ -1,4 +1,4 @@
-//! Pools: objects that outlive the frame, in eighteen size classes, with a cache for each thread over a shared depot.
+//! Pools: objects that outlive the frame, of eighteen sizes, with a cache for each thread over a shared depot.
 //!
 //! Promises that memory freed on any thread, also on a dying one and after the pool is gone, finds its way back, and
 //! that a slab with a live object is never given up. Memory comes from the backends; what a thread is, `thread` knows.

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use super::class;
+use super::class::{self, LINE};
 #[cfg(feature = "hardened")]
 use super::guard;
 use super::shared::PoolCore;
@@ -21,9 +21,6 @@ pub(super) const SLAB: usize = 64 << 10;
 
 /// The key of a slab whose pool is closed: no thread's cache bears it.
 pub(super) const CLOSED: u64 = u64::MAX;
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Where the key stands if it is not coloured: on a line that nobody writes to.
 const KEY: usize = size_of::<Header>().next_multiple_of(LINE);
@@ -155,10 +152,23 @@ pub(super) unsafe fn build(core: &Arc<PoolCore>, block: Block, class: usize) -> 
         place_of_key(slab, class).write(AtomicU64::new(core.id()));
         #[cfg(feature = "hardened")]
         bitmap(slab, class).cast::<u8>().write_bytes(0, guard::bitmap_bytes(class));
-        let start = first * class::size(class);
+        let start = first * class::size(class) - shift(slab, class);
         annotate::withheld(block.ptr.as_ptr().add(start), SLAB - start);
     }
     slab
+}
+
+/// Bytes that a slab's objects begin before the place that follows from their size: another number of lines in each of a few
+/// neighbouring slabs, as many as its header leaves free.
+#[inline(always)]
+pub(super) fn shift(slab: Slab, class: usize) -> usize {
+    /// So many lines are 512 bytes.
+    const MOST: usize = 8;
+    if !class::is_spread(class) {
+        return 0;
+    }
+    let free = (first(class) * class::size(class) - end_of_header(class)) / LINE;
+    slab.addr().get() / SLAB % (free + 1).min(MOST) * LINE
 }
 
 /// The object at `index` of those a slab has room for.
@@ -168,7 +178,7 @@ pub(super) unsafe fn build(core: &Arc<PoolCore>, block: Block, class: usize) -> 
 /// The slab is alive and `index` is less than its `slots`.
 pub(super) unsafe fn object(slab: Slab, class: usize, index: usize) -> NonNull<u8> {
     // SAFETY: that index lies inside the slab by the caller's promise.
-    unsafe { slab.cast::<u8>().add((first(class) + index) * class::size(class)) }
+    unsafe { slab.cast::<u8>().add((first(class) + index) * class::size(class) - shift(slab, class)) }
 }
 
 /// Where the header and the key end.
@@ -179,11 +189,15 @@ const fn end_of_keys(class: usize) -> usize {
 
 /// Objects the header and what belongs to it take the place of.
 pub(super) const fn first(class: usize) -> usize {
+    end_of_header(class).div_ceil(class::size(class))
+}
+
+/// Where the header and what belongs to it end.
+const fn end_of_header(class: usize) -> usize {
     #[cfg(feature = "hardened")]
-    let end = end_of_keys(class) + guard::bitmap_bytes(class);
+    return end_of_keys(class) + guard::bitmap_bytes(class);
     #[cfg(not(feature = "hardened"))]
-    let end = end_of_keys(class);
-    end.div_ceil(class::size(class))
+    return end_of_keys(class);
 }
 
 /// The bitmap of live objects.

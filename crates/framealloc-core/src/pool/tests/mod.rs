@@ -105,6 +105,21 @@ fn objects_do_not_overlap() {
 }
 
 #[test]
+fn large_objects_begin_at_all_lines_and_over_aligned_ones_do_not() {
+    #[repr(align(128))]
+    struct Two([u8; 512]);
+    let (pool, _source) = pool();
+    let all: Vec<_> = (0..3000).map(|i| pool.alloc_box([i as u8; 512])).collect();
+    let aligned: Vec<_> = (0..3000).map(|i| pool.alloc_box(Two([!(i as u8); 512]))).collect();
+    let lines: std::collections::BTreeSet<_> = all.iter().map(|it| (&raw const **it).addr() % 512 / 64).collect();
+    assert!(lines.len() >= 4, "they begin at lines {lines:?} of eight");
+    assert!(all.iter().all(|it| (&raw const **it).addr().is_multiple_of(64)));
+    assert!(aligned.iter().all(|it| (&raw const **it).addr().is_multiple_of(128)));
+    assert!(all.iter().enumerate().all(|(i, it)| **it == [i as u8; 512]));
+    assert!(aligned.iter().enumerate().all(|(i, it)| it.0 == [!(i as u8); 512]));
+}
+
+#[test]
 fn over_aligned_values_are_aligned() {
     #[repr(align(64))]
     struct Line(u8);

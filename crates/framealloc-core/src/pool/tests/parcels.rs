@@ -1,6 +1,5 @@
 //! Parcels: how often the lock is taken for them, where they end, and what happens without.
 
-use core::alloc::Layout;
 use core::cell::RefCell;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -9,13 +8,13 @@ use std::vec::Vec;
 
 use super::super::parcel::{HAS_MEMORY, PARCELS};
 use super::super::{Pool, PoolBox, class, slab::SLAB};
-use super::pool;
+use super::{class_of, pool};
 use crate::sync::operations;
 
 type Object = PoolBox<[u64; 8]>;
 
 fn batch() -> usize {
-    class::batch(class::of(Layout::new::<[u64; 8]>()).unwrap())
+    class::batch(class_of::<[u64; 8]>())
 }
 
 fn fill(pool: &Pool, count: usize) -> Vec<Object> {
@@ -137,7 +136,8 @@ impl Drop for Late {
         let before = self.0.stats().depot_bytes;
         let object = self.0.alloc_box([1u64; 8]);
         let after = self.0.stats().depot_bytes;
-        assert_eq!(before - after, 64, "the object is one of those that were there");
+        let size = class::size(class_of::<[u64; 8]>());
+        assert_eq!(before - after, size, "the object is one of those that were there");
         drop(object);
     }
 }
