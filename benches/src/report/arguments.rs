@@ -76,12 +76,6 @@ pub(super) const ALL: &[Argument] = &[
          objects would save that, and lose where memory is not warm: see the architecture.",
     ),
     argument(
-        "pool-512-producer",
-        POOL,
-        "time",
-        "0.39 to 0.44 in seven runs, of which a ring that frees nothing takes the most: see [below](#pools-on-two-threads).",
-    ),
-    argument(
         "game",
         "framealloc",
         "p99",
