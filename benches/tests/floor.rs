@@ -180,7 +180,7 @@ fn judge(path: &[&str], case: &Case) -> Vec<String> {
     let name = if case.floor == 6 { "add" } else { "mov" };
     let sets_cursor = |it: &Instruction<'_>| it.name == name && it.operands.starts_with(CURSOR);
     let set = path.iter().position(sets_cursor);
-    let value = path.iter().rposition(|it| it.is_of_the_value());
+    let value = path.iter().rposition(Instruction::is_of_the_value);
     check(value < set, format!("the cursor is not set after the value, by {name}"));
 
     let is_bound = |it: &Instruction<'_>| it.name == "cmp" && it.operands.ends_with(BOUND);
