@@ -4,10 +4,11 @@
 //! needed and no empty one is at hand, so that there are as many as there were full ones at once, and one for each thread.
 
 use core::mem::{self, MaybeUninit};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use std::boxed::Box;
 
-use super::class::{self, LIMIT};
+use super::class::{self, LIMIT, LINE};
+use crate::prefetch;
 
 /// Objects that a parcel holds at most: the largest batch.
 const ROOM: usize = LIMIT / 2;
@@ -67,6 +68,14 @@ impl Parcel {
         let len = mem::take(&mut self.len);
         // SAFETY: those below `len` are initialised.
         self.objects[..len].iter().map(|object| unsafe { object.assume_init() })
+    }
+
+    /// Asks for its lines, which another thread had last, to be written.
+    pub(super) fn prefetch(&self) {
+        let start = ptr::from_ref(self).cast::<u8>();
+        for line in (0..size_of::<Self>()).step_by(LINE) {
+            prefetch::to_write(start.wrapping_add(line));
+        }
     }
 
     /// Number of objects.

@@ -124,6 +124,10 @@ impl PoolCore {
         let put = unsafe { self.depot.lock().put_parcel(class, parcel) };
         match put {
             Ok(spare) => {
+                // Its lines are here when the next batch was freed.
+                if let Some(parcel) = &spare {
+                    parcel.prefetch();
+                }
                 cache.keep_spare(spare);
                 (Doomed::default(), None)
             }
