@@ -3,12 +3,19 @@
 #![cfg(all(unix, feature = "std"))]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use framealloc_core::*;
+
+/// One test at a time: what one does on its threads would be no quiet fork to the other, even with allocators of their own, for
+/// locks have a place in the process where their threads wait.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Forks, and runs `f` in the child; fails if the child does, or does not come to an end.
 #[track_caller]
@@ -57,6 +64,7 @@ fn work(alloc: &SmartAlloc, mark: u64) {
 /// threads' arenas take part in as if these were idle.
 #[test]
 fn child_of_a_quiet_fork_may_do_everything() {
+    let _turn = alone();
     for frames_in_flight in [1, 2] {
         let config = AllocConfig::default().with_frame_chunk(1024, 65536).with_frames_in_flight(frames_in_flight);
         let mut alloc = SmartAlloc::new(config);
@@ -106,6 +114,7 @@ fn child_of_a_quiet_fork_may_do_everything() {
 #[test]
 fn child_of_a_busy_fork_may_use_what_is_warm() {
     const WORDS: usize = 20_000;
+    let _turn = alone();
     let alloc = SmartAlloc::new(AllocConfig::default().with_frame_chunk(1 << 20, 1 << 20));
     // This thread's chunk has room for what the child allocates, and its cache objects.
     let warm: Vec<_> = (0..200u64).map(|i| alloc.pool_box([i; 8])).collect();
