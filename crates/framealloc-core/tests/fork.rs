@@ -72,15 +72,15 @@ fn child_of_a_quiet_fork_may_do_everything() {
         for round in 0..5 {
             let (filled, forked) = (Barrier::new(4), Barrier::new(4));
             thread::scope(|s| {
-                for mark in 0..3 {
+                let threads = [0, 1, 2].map(|mark| {
                     let (alloc, filled, forked) = (&alloc, &filled, &forked);
                     s.spawn(move || {
                         work(alloc, mark);
                         filled.wait();
                         // Alive, with memory of the frame and with objects in its cache, while the process is forked.
                         forked.wait();
-                    });
-                }
+                    })
+                });
                 filled.wait();
                 in_a_child(|| {
                     for mark in 0..20 {
@@ -91,6 +91,8 @@ fn child_of_a_quiet_fork_may_do_everything() {
                     thread::scope(|s| s.spawn(|| work(&alloc, 9)).join().unwrap());
                 });
                 forked.wait();
+                // The end of a scope does not wait for the destructors of thread-locals, which give back what the caches hold.
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
             });
             // Between frames, when nothing borrows it: the child goes on with frames of its own.
             let handle = alloc.publish(round);
