@@ -71,9 +71,17 @@ pub(super) const ALL: &[Argument] = &[
         "pool-8-producer",
         POOL,
         "time",
-        "near the bar: 0.59 to 0.68 in eight runs. What the pool adds to a ring that frees nothing is an address beside each object, \
+        "near the bar: 0.57 to 0.62 in three runs. What the pool adds to a ring that frees nothing is an address beside each object, \
          on its way to the consumer's magazine and back: as many lines again as the objects have. Lists of links inside of \
          objects would save that, and lose where memory is not warm: see the architecture.",
+    ),
+    argument("pool-512-producer", POOL, "time", "on one side of the bar or the other: 0.33 to 0.44 from run to run."),
+    argument(
+        "pool-mstress",
+        POOL,
+        "time",
+        "0.57 to 1.05 from run to run on this machine, with the processes of one run as far apart; 0.53 on Sapphire Rapids. Not \
+         understood yet.",
     ),
     argument(
         "game",
