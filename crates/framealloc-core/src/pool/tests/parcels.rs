@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::thread_local;
 use std::vec::Vec;
@@ -159,12 +160,22 @@ fn late_thread_finds_what_lies_in_parcels() {
 
 #[test]
 fn closing_loses_no_parcel_that_is_on_its_way() {
-    for _ in 0..200 {
+    for round in 0..600 {
         let (pool, source) = pool();
         let parts = [fill(&pool, 3000), fill(&pool, 3000)];
-        let threads = parts.map(|part| thread::spawn(move || drop(part)));
+        let start = Arc::new(Barrier::new(3));
+        let threads = parts.map(|part| {
+            let start = Arc::clone(&start);
+            thread::spawn(move || {
+                start.wait();
+                drop(part);
+            })
+        });
+        start.wait();
+        // Each round closes at another moment of the other threads' work.
+        (0..round * 40).for_each(|_| core::hint::spin_loop());
         drop(pool);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(source.committed(), 0);
+        assert_eq!(source.committed(), 0, "in round {round}");
     }
 }
