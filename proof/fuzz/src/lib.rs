@@ -2,6 +2,9 @@
 //!
 //! With `PRINT=1` in the environment each program is printed before it runs: to read what a finding does.
 
+#[macro_use]
+#[path = "../../../crates/framealloc-core/src/canary.rs"]
+mod canary;
 #[path = "../../../crates/framealloc-core/tests/support/models/mod.rs"]
 mod models;
 /// The arithmetic of a bump as it stands, compiled without `std`: with little room at the top of the address space.
