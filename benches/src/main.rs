@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use benches::measure::{self, Data, Effort, Plan};
 use benches::report;
@@ -21,7 +21,7 @@ struct Args {
     #[arg(long, conflicts_with = "names")]
     short: bool,
     /// Processes that each row is timed in
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 7)]
     processes: usize,
     /// With names: put their figures in place of the last run's, and write the page again
     #[arg(long)]
@@ -62,6 +62,7 @@ fn run(args: &Args) -> Result<(), String> {
     if args.render {
         return report::write(&docs, &kept(&cache)?);
     }
+    let start = Instant::now();
     let plan = if args.short { Plan::short() } else { Plan::full(args.processes) };
     let data = measure::everything(&plan, &args.names)?;
     report::print(&data, &mut std::io::stdout().lock()).map_err(|error| error.to_string())?;
@@ -72,6 +73,7 @@ fn run(args: &Args) -> Result<(), String> {
             std::fs::remove_dir_all(&page).map_err(|error| format!("{}: {error}", page.display()))?;
         }
         report::write(&page, &data)?;
+        println!("measured in {} s, builds of other kinds included", start.elapsed().as_secs());
         return report::judge(&data);
     }
     if !args.names.is_empty() && !args.update {

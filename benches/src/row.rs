@@ -71,7 +71,7 @@ impl Group {
     /// Whether the work is one thread's, so that its instructions can be counted.
     #[must_use]
     pub const fn is_counted(self) -> bool {
-        !matches!(self, Self::Threads | Self::Pools | Self::PoolThreads)
+        !matches!(self, Self::Threads | Self::PoolThreads)
     }
 }
 
@@ -122,6 +122,22 @@ impl Row {
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         self.id == name || self.group.name() == name
+    }
+
+    /// Whether its names are those of its contenders: a bar about somebody who is not there would be left out without a word.
+    ///
+    /// # Errors
+    ///
+    /// Names who is there twice, or is not there.
+    pub fn check(&self) -> Result<(), String> {
+        for (at, contender) in self.contenders.iter().enumerate() {
+            if self.contenders[..at].iter().any(|other| other.name == contender.name) {
+                return Err(format!("{}: two contenders are called \"{}\"", self.id, contender.name));
+            }
+        }
+        let named = self.bars.iter().flat_map(|bar| bar.rivals.iter().chain([&bar.ours]));
+        let stranger = named.into_iter().find(|name| self.contenders.iter().all(|contender| contender.name != **name));
+        stranger.map_or(Ok(()), |name| Err(format!("{}: no contender is called \"{name}\"", self.id)))
     }
 
     /// Threads that do the work: a row that is about their number has it at the end of its id, `threads-8`; others of several

@@ -231,6 +231,135 @@ fn cold() -> Row {
     }
 }
 
+/// Frames of [`ended`] in a pass: each is of an allocator of its own, so that one's end can be counted without its making.
+const ENDED: usize = 8;
+
+/// The end of a frame and the beginning of the next one, apart from what was allocated in between.
+fn ended(id: &'static str, work: &'static str, at_most: f64, contenders: Vec<Contender>) -> Row {
+    let bar = Bar { ours: SMART, rivals: &[], figure: Figure::Count, at_most };
+    Row { operations: ENDED as u64, ..row(id, work, contenders, vec![bar]) }
+}
+
+/// A contender of [`ended`].
+macro_rules! ended {
+    ($name:expr, $new:expr, |$arena:ident| $fill:expr, $end:expr) => {
+        contender!($name, std::iter::repeat_with(|| $new).take(ENDED).collect::<Vec<_>>(), |arenas| {
+            let mut sum = 0u64;
+            aside(|| {
+                for $arena in &arenas {
+                    sum += $fill;
+                }
+            });
+            for $arena in &mut arenas {
+                $end;
+                black_box(&mut *$arena);
+            }
+            sum
+        })
+    };
+}
+
+/// The rows of [`ended`] for something that is allocated.
+macro_rules! ended_after {
+    ($id:literal, $work:literal, $at_most:expr, |$arena:ident| $fill:expr) => {
+        ended(
+            $id,
+            $work,
+            $at_most,
+            vec![
+                ended!(
+                    SMART,
+                    SmartAlloc::default(),
+                    |alloc| {
+                        let $arena = alloc.frame();
+                        $fill
+                    },
+                    {
+                        alloc.end_frame();
+                        alloc.begin_frame();
+                    }
+                ),
+                ended!(ARENA, framealloc::Arena::new(), |$arena| $fill, $arena.reset()),
+                ended!(BUMPALO, bumpalo::Bump::new(), |$arena| $fill, $arena.reset()),
+            ],
+        )
+    };
+}
+
+/// So many `u64`s.
+macro_rules! values {
+    ($arena:ident, $count:expr) => {
+        (0..$count).map(|value| *black_box($arena.alloc(value))).sum::<u64>()
+    };
+}
+
+/// What the boundary of an arena that has several chunks may take, however many there are and whatever lies in them.
+const SEVERAL: f64 = 240.0;
+
+fn ended_rows() -> [Row; 3] {
+    [
+        ended_after!(
+            "frame-end-10",
+            "the end of a frame, and the next one's beginning, after 10 `u64`s",
+            200.0,
+            |arena| values!(arena, 10u64)
+        ),
+        ended_after!("frame-end-30000", "the same after 30,000 `u64`s", SEVERAL, |arena| values!(arena, 30_000u64)),
+        ended_after!("frame-end-16mb", "the same after 256 blocks of 64 KiB: 16 MB", SEVERAL, |arena| {
+            let layout = Layout::from_size_align(64 << 10, 8).expect("a valid layout");
+            let parts = (0..256).map(|_| black_box(arena.alloc_layout(layout)));
+            parts.map(|part| part.addr().get() as u64 % 8).sum::<u64>()
+        }),
+    ]
+}
+
+/// Bytes of the chunk of [`first`], more than what a heap keeps at hand: it is mapped anew each time.
+const FRESH: usize = 64 << 20;
+/// Pages of it that are touched.
+const PAGES: u64 = 256;
+
+/// A page, of which a byte is touched.
+const PAGE: Layout = match Layout::from_size_align(4096, 8) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a valid layout"),
+};
+
+/// A contender of [`first`].
+macro_rules! first {
+    ($name:expr, $new:expr, |$arena:ident| $alloc:expr) => {
+        contender!($name, (), |_none| {
+            let $arena = $new;
+            let mut sum = 0;
+            for _ in 0..PAGES {
+                let block: std::ptr::NonNull<u8> = $alloc;
+                // SAFETY: just handed out, longer than a byte, and nobody else's.
+                unsafe { block.write(1) };
+                // SAFETY: as above, and written.
+                sum += u64::from(unsafe { black_box(block).read() });
+            }
+            sum
+        })
+    };
+}
+
+fn first() -> Row {
+    Row {
+        operations: 1,
+        ..row(
+            "frame-first",
+            "the first frame: an allocator made with 64 MiB from the system, 256 pages of it touched, and dropped",
+            vec![
+                first!(SMART, SmartAlloc::new(AllocConfig::default().with_frame_chunk(FRESH, FRESH)), |alloc| alloc
+                    .frame()
+                    .alloc_layout(PAGE)),
+                first!(BUMPALO, bumpalo::Bump::with_capacity(FRESH), |bump| bump.alloc_layout(PAGE)),
+                first!(BUMP_SCOPE, super::Scope::with_size(FRESH), |bump| bump.allocate_layout(PAGE)),
+            ],
+            Vec::new(),
+        )
+    }
+}
+
 /// Some allocators in each of which each thread of a crew has something, and the crew.
 ///
 /// Several, so that one waking of the threads prepares several boundaries. Only the boundaries count: the threads' work is
@@ -312,11 +441,11 @@ type Bumps = Vec<Mutex<bumpalo::Bump>>;
 /// The rows.
 #[must_use]
 pub fn rows() -> Vec<Row> {
-    vec![
-        empty(),
-        one_value(),
-        large(),
+    let mut rows = vec![empty(), one_value(), large()];
+    rows.extend(ended_rows());
+    rows.extend([
         cold(),
+        first(),
         touched::<1>("frame-threads-1", "the end of a frame, and the next one's beginning, after one thread's `u64`"),
         touched::<2>("frame-threads-2", "the same after 2 threads' `u64`s"),
         touched::<4>("frame-threads-4", "the same after 4 threads' `u64`s"),
@@ -324,5 +453,6 @@ pub fn rows() -> Vec<Row> {
         touched::<16>("frame-threads-16", "the same after 16 threads' `u64`s"),
         touched::<32>("frame-threads-32", "the same after 32 threads' `u64`s"),
         touched::<64>("frame-threads-64", "the same after 64 threads' `u64`s"),
-    ]
+    ]);
+    rows
 }

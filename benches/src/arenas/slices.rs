@@ -120,6 +120,7 @@ fn copied_long() -> Row {
             pass!(frame, |frame| long!(|source| frame.alloc_slice_copy(source))),
             pass!(bumpalo, |bump| long!(|source| bump.alloc_slice_copy(source))),
             pass!(bump_scope, |bump| long!(|source| BumpBox::leak(bump.alloc_slice_copy(source)))),
+            pass!(bump_scope_8, |bump| long!(|source| BumpBox::leak(bump.alloc_slice_copy(source)))),
             pass!(blink, |blink| long!(|source| blink.copy_slice(source))),
             pass!(multitude, |arena| long!(|source| &mut *arena.alloc_slice_copy(source))),
             pass!(kept SYSTEM, |kept| long!(|source| keep(&mut kept, source.to_vec()))),

@@ -6,9 +6,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// The game's settings, as it prints them.
-    pub settings: serde_json::Value,
+    pub settings: Settings,
     /// The figures of each variant.
     pub variants: Vec<Figures>,
+}
+
+/// What was played.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// Frames of each variant.
+    pub frames: u32,
 }
 
 /// One variant. Times are nanoseconds of a frame's memory-using stages.
@@ -26,6 +33,10 @@ pub struct Figures {
     pub p999_ns: u64,
     /// The slowest.
     pub worst_ns: u64,
+    /// Time on a processor, of half of the frames at most. Giving memory back is not in it.
+    pub cpu_p50_ns: u64,
+    /// Of all but one of a hundred.
+    pub cpu_p99_ns: u64,
     /// Calls of the system's heap.
     pub heap_calls_per_frame: f64,
 }

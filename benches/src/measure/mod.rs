@@ -180,9 +180,10 @@ impl Selection {
     ///
     /// # Errors
     ///
-    /// Names what is none of these.
+    /// Names what is none of these, or a bar that is about nobody.
     pub fn of(names: &[String]) -> Result<Self, String> {
         let (mut rows, mut parts) = (crate::rows(), Part::ALL.to_vec());
+        rows.iter().try_for_each(Row::check)?;
         let is_known =
             |name: &String| rows.iter().any(|row| row.is_called(name)) || parts.iter().any(|part| part.name() == name);
         if let Some(name) = names.iter().find(|name| !is_known(name)) {

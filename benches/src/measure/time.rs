@@ -127,6 +127,13 @@ pub fn ratio(samples: &[Sample], row: &str, ours: &str, theirs: &str) -> Option<
     })
 }
 
+/// One contender's time in one build over that in another: the median over pairs of processes, which ran one after the other.
+#[must_use]
+pub fn between(ours: &[Sample], theirs: &[Sample], row: &str, contender: &str) -> Option<Spread> {
+    let time = |sample: &Sample| Some(median(sample.rows.get(row)?.get(contender)?));
+    Spread::of(ours.iter().zip(theirs).filter_map(|(ours, theirs)| Some(time(ours)? / time(theirs)?)))
+}
+
 /// A median over processes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
@@ -139,8 +146,14 @@ pub struct Spread {
 }
 
 fn spread(samples: &[Sample], row: &str, figure: impl Fn(&Rounds) -> Option<f64>) -> Option<Spread> {
-    let mut figures: Vec<f64> = samples.iter().filter_map(|sample| figure(sample.rows.get(row)?)).collect();
-    figures.sort_by(f64::total_cmp);
-    let (low, high) = (*figures.first()?, *figures.last()?);
-    Some(Spread { median: median(&figures), low, high })
+    Spread::of(samples.iter().filter_map(|sample| figure(sample.rows.get(row)?)))
+}
+
+impl Spread {
+    fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut figures: Vec<f64> = figures.collect();
+        figures.sort_by(f64::total_cmp);
+        let (low, high) = (*figures.first()?, *figures.last()?);
+        Some(Self { median: median(&figures), low, high })
+    }
 }

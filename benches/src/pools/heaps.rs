@@ -184,16 +184,22 @@ const LINE: usize = 8;
 #[inline(always)]
 pub fn object<H: Heap, const WORDS: usize>(heap: &H, value: u64) -> H::Owned<Object<WORDS>> {
     let mut object = heap.owned([const { std::mem::MaybeUninit::uninit() }; WORDS]);
+    write(&mut object, value);
+    object
+}
+
+/// Writes an object's line.
+#[inline(always)]
+pub fn write<const WORDS: usize>(object: &mut Object<WORDS>, value: u64) {
     for word in object.iter_mut().take(LINE) {
         word.write(value);
     }
-    object
 }
 
 /// Reads an object's line back: its last word.
 #[inline(always)]
 pub fn read<const WORDS: usize>(object: &Object<WORDS>) -> u64 {
-    // SAFETY: objects are made by `object` alone, which writes all words of the line.
+    // SAFETY: those that are read were written by [`write`]: all words of the line.
     unsafe { object[WORDS.min(LINE) - 1].assume_init() }
 }
 

@@ -22,6 +22,8 @@ pub mod names {
     pub const JEMALLOC: &str = "jemalloc";
     /// The system's own.
     pub const SYSTEM: &str = "system";
+    /// No heap: what is left of ping-pong where nothing is taken or freed.
+    pub const PLACE: &str = "one place, nothing freed";
     /// No heap: what is left of a producer's row where memory is never freed.
     pub const RING: &str = "a ring that frees nothing";
     /// No heap: what is left of a producer's row without any objects.

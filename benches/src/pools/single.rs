@@ -1,11 +1,12 @@
 //! One thread: how fast an object comes and goes, in the orders that programs free in.
 
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 
 use super::contenders;
-use super::heaps::{Heap, Random, object, read};
-use super::names::{MIMALLOC, POOL};
-use crate::row::{Bar, Figure, Group, Pass, Row};
+use super::heaps::{Heap, Object, Random, object, read, write};
+use super::names::{MIMALLOC, PLACE, POOL};
+use crate::row::{Bar, Contender, Figure, Group, Pass, Row};
 
 /// Objects of a pass, which live at once except in ping-pong. Fewer of the largest, whose lines all fall into few sets of any
 /// cache.
@@ -19,6 +20,19 @@ fn ping_pong<H: Heap, const WORDS: usize>() -> Pass {
         let mut sum = 0;
         for i in 0..live(WORDS) as u64 {
             sum += read(black_box(&*object::<H, WORDS>(&heap, i)));
+        }
+        sum
+    })
+}
+
+/// Ping-pong without a heap: the same object again and again.
+fn one_place<const WORDS: usize>() -> Pass {
+    let mut place: Box<Object<WORDS>> = Box::new([const { MaybeUninit::uninit() }; WORDS]);
+    Box::new(move || {
+        let mut sum = 0;
+        for i in 0..live(WORDS) as u64 {
+            write(&mut place, i);
+            sum += read(black_box(&*place));
         }
         sum
     })
@@ -88,7 +102,11 @@ macro_rules! row {
 macro_rules! rows {
     ($bytes:literal, $ping_pong:expr) => {
         [
-            row!("ping-pong", "each freed before the next is made", ping_pong, $bytes, $ping_pong),
+            {
+                let mut row = row!("ping-pong", "each freed before the next is made", ping_pong, $bytes, $ping_pong);
+                row.contenders.push(Contender { name: PLACE, start: one_place::<{ $bytes / 8 }> });
+                row
+            },
             row!("lifo", "all made, then freed from the last to the first", lifo, $bytes, 0.75),
             row!("fifo", "all made, then freed from the first to the last", fifo, $bytes, 0.75),
             row!("random", "all made, then freed in a shuffled order", random, $bytes, 1.0),

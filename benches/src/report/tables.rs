@@ -87,37 +87,46 @@ pub(super) fn resident(data: &Data) -> String {
 /// The game's stages.
 pub(super) fn game(game: &game::Summary) -> String {
     let mut out = String::from(
-        "`cargo performance game`\n\n| variant | p50, ms | p90 | p99 | p99.9 | worst | heap calls a frame |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        "`cargo performance game`\n\n| variant | p50, ms | p90 | p99 | p99.9 | worst | processor p50, ms | processor p99 | heap calls a frame |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for figures in &game.variants {
         let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
         writeln!(
             out,
-            "| {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.1} |",
+            "| {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.1} |",
             figures.variant,
             milliseconds(figures.p50_ns),
             milliseconds(figures.p90_ns),
             milliseconds(figures.p99_ns),
             milliseconds(figures.p999_ns),
             milliseconds(figures.worst_ns),
+            milliseconds(figures.cpu_p50_ns),
+            milliseconds(figures.cpu_p99_ns),
             figures.heap_calls_per_frame
         )
         .expect("a string");
     }
+    writeln!(out, "\n{} frames each, one run of each variant.", game.settings.frames).expect("a string");
     out
 }
 
 /// The value rows without and with the feature `count`.
 pub(super) fn counting(rows: &[Row], counting: &counting::Counting) -> String {
     let mut out = String::from(
-        "`cargo performance count`\n\n| | ns a value without `count` | with it | ratio |\n|---|---:|---:|---:|\n",
+        "`cargo performance count`\n\n| | ns a value without `count` | with it | ratio | processes |\n|---|---:|---:|---:|---|\n",
     );
     for row in rows.iter().filter(|row| row.group == Group::Values) {
-        let time = |samples| time::nanoseconds(samples, row.id, row.contenders[0].name);
+        let ours = row.contenders[0].name;
+        let time = |samples| time::nanoseconds(samples, row.id, ours);
         let (Some(without), Some(with)) = (time(&counting.without), time(&counting.with)) else { continue };
-        let (without, with) = (without.median, with.median);
-        writeln!(out, "| `{}` | {} | {} | {:.2} |", row.id, digits(without), digits(with), with / without)
-            .expect("a string");
+        let Some(ratio) = time::between(&counting.with, &counting.without, row.id, ours) else { continue };
+        let (without, with) = (digits(without.median), digits(with.median));
+        writeln!(
+            out,
+            "| `{}` | {without} | {with} | {:.2} | {:.2} to {:.2} |",
+            row.id, ratio.median, ratio.low, ratio.high
+        )
+        .expect("a string");
     }
     out
 }
@@ -197,7 +206,12 @@ pub(super) fn bars(verdicts: &[Verdict]) -> String {
         String::from("| work | what is compared | measured | processes | bar | |\n|---|---|---:|---|---:|---|\n");
     for verdict in verdicts {
         let span = verdict.span.map_or_else(String::new, |(low, high)| format!("{low:.2} to {high:.2}"));
-        let holds = if verdict.holds() { "holds" } else { "**missed**" };
+        let holds = match (verdict.holds(), verdict.is_near()) {
+            (true, false) => "holds",
+            (true, true) => "holds, just",
+            (false, true) => "**missed**, just",
+            (false, false) => "**missed**",
+        };
         writeln!(
             out,
             "| {} | {} | {} | {span} | {} | {holds} |",
@@ -209,7 +223,14 @@ pub(super) fn bars(verdicts: &[Verdict]) -> String {
         .expect("a string");
     }
     let missed = verdicts.iter().filter(|verdict| !verdict.holds()).count();
-    writeln!(out, "\n{} of {} hold.", verdicts.len() - missed, verdicts.len()).expect("a string");
+    let near = verdicts.iter().filter(|verdict| verdict.is_near()).count();
+    writeln!(
+        out,
+        "\n{} of {} hold. Of {near}, marked *just*, the processes lie on both sides of the bar: another run may say otherwise.",
+        verdicts.len() - missed,
+        verdicts.len()
+    )
+    .expect("a string");
     out
 }
 
@@ -217,9 +238,8 @@ pub(super) fn bars(verdicts: &[Verdict]) -> String {
 pub(super) fn misses(verdicts: &[Verdict]) -> String {
     let mut out = String::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.holds()) {
-        let is_noise = verdict.span.is_some_and(|(low, _)| low <= verdict.at_most);
         let because = verdict.argument().map_or_else(
-            || if is_noise { "not explained, and not missed in every process." } else { "not explained." },
+            || if verdict.is_near() { "not explained, and not missed in every process." } else { "not explained." },
             |argument| argument.because,
         );
         let (figure, at_most) = (exact(verdict.figure), exact(verdict.at_most));

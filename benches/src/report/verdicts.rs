@@ -1,7 +1,7 @@
 //! Which bars hold.
 
 use super::arguments::{self, Argument};
-use crate::arenas::names::{BLINK, BUMP_SCOPE, BUMPALO, FRAME};
+use crate::arenas::names::{ARENA, FRAME, SUGAR};
 use crate::measure::{Data, game, time};
 use crate::row::{Bar, Figure, Group, Row};
 
@@ -31,6 +31,11 @@ impl Verdict {
     /// Whether it passes.
     pub(super) fn holds(&self) -> bool {
         self.figure <= self.at_most
+    }
+
+    /// Whether some processes passed and others did not, so that the next run may say otherwise.
+    pub(super) fn is_near(&self) -> bool {
+        self.span.is_some_and(|(low, high)| low <= self.at_most && self.at_most < high)
     }
 
     /// Who is held against whom, and in what.
@@ -91,13 +96,15 @@ fn of_row(row: &Row, bar: &Bar, data: &Data) -> Option<Verdict> {
 /// A debug build may take half as long again as the best peer's.
 const DEBUG: f64 = 1.5;
 
+/// Those that are no peers.
+const OWN: [&str; 3] = [FRAME, SUGAR, ARENA];
+
 fn of_debug<'a>(rows: &'a [Row], data: &'a Data) -> impl Iterator<Item = Verdict> + 'a {
     data.debug.iter().flat_map(move |(level, samples)| {
         rows.iter().filter(|row| row.group == Group::Values).filter_map(move |row| {
-            let rivals = [BUMPALO, BUMP_SCOPE, BLINK];
+            let rivals = row.contenders.iter().map(|contender| contender.name).filter(|name| !OWN.contains(name));
             let ratio = |rival| Some((rival, time::ratio(samples, row.id, FRAME, rival)?));
-            let (rival, worst) =
-                rivals.into_iter().filter_map(ratio).max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
+            let (rival, worst) = rivals.filter_map(ratio).max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
             Some(Verdict {
                 id: row.id.to_owned(),
                 work: format!("{}, debug build", row.work),
