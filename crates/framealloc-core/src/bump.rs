@@ -137,6 +137,13 @@ mod tests {
     }
 
     #[test]
+    fn no_size_wraps_where_half_of_the_addresses_are_the_system_s() {
+        let has_half = cfg!(all(feature = "std", target_arch = "x86_64", target_pointer_width = "64"));
+        assert_eq!(TALL, has_half);
+        assert!(HEADROOM >= 1 << 16);
+    }
+
+    #[test]
     fn accepted_requests_are_aligned_and_inside() {
         let bound = 4096;
         for cursor in (0..=bound).step_by(8) {
