@@ -7,7 +7,7 @@ pub struct FrameStats {
     /// Number of the frame that ended, from 1.
     pub frame: u64,
     /// The most bytes handed out at a time, padding to the alignment included, by each thread, summed. What was freed and
-    /// used again within the frame counts once.
+    /// used again within the frame counts once. Of a block that has a chunk of its own its size counts.
     pub bytes_allocated: usize,
     /// Allocations made, by all threads: each bump of a cursor counts one. 0 unless the feature `count` is on, since
     /// counting costs what little an allocation costs.

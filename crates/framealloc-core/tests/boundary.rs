@@ -430,10 +430,15 @@ fn two_instances_interleaved_on_a_thread_stay_apart() {
         drop(in_b);
         // Ending `b` leaves what is in `a` alone.
         b.end_frame();
-        b.frame().alloc_slice_fill(3000, 0xa5u8);
+        let in_b = b.frame().alloc_slice_fill(3000, 0xa5u8);
         assert!(in_a.iter().zip(0..).all(|(&x, i)| x == round ^ i));
         drop(in_a);
+        // And ending `a` what is in `b`, whichever was used last.
         a.end_frame();
+        a.frame().alloc_slice_fill(6000, 0x5au8);
+        assert!(in_b.iter().all(|&byte| byte == 0xa5));
+        assert_eq!(a.end_frame().bytes_allocated, 6000);
+        assert_eq!(b.end_frame().bytes_allocated, 3000);
     }
 }
 
