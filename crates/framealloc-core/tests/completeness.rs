@@ -209,3 +209,26 @@ fn sixty_programs_and_more_must_not_compile_each_with_its_error_and_a_twin() {
     assert!(programs >= 60, "{programs} programs");
     assert!(errors.len() >= 10, "{errors:?}");
 }
+
+// ---- defects -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn every_defect_of_the_page_has_a_test_and_every_such_test_stands_on_the_page() {
+    let tests: BTreeMap<String, String> = sources("tests")
+        .into_iter()
+        .chain(sources("src"))
+        .flat_map(|(path, text)| {
+            let file = path.strip_prefix(ROOT).unwrap().display().to_string();
+            let names = text.split("\nfn defect_").skip(1).filter_map(|rest| rest.split('(').next().map(String::from));
+            names.map(move |name| (name.replace('_', " "), file.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let page = read("../../docs/soundness.md");
+    let table = page.split("| defect | test in |\n|---|---|\n").nth(1).unwrap().lines();
+    let rows: BTreeMap<String, String> = table
+        .map_while(|line| line.strip_prefix("| ")?.strip_suffix("` |")?.split_once(" | `"))
+        .map(|(name, file)| (name.into(), file.into()))
+        .collect();
+    assert!(rows.len() > 40);
+    assert_eq!(rows, tests);
+}

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use framealloc_core::*;
-use support::{Ledger, panic_text};
+use support::{Ledger, Scripted, panic_text};
 
 fn small() -> AllocConfig {
     AllocConfig::default().with_frame_chunk(1024, 4096)
@@ -256,7 +256,8 @@ fn rule_08_bound_lies_in_the_current_chunk() {
             Verdict::AllowUpTo(usize::MAX)
         }
     }
-    let alloc = SmartAlloc::new(small().with_governor(Nonsense(AtomicUsize::new(0))));
+    let backend = Scripted::new();
+    let alloc = SmartAlloc::new(small().with_backend(backend.boxed()).with_governor(Nonsense(AtomicUsize::new(0))));
     let mut places = Vec::new();
     let mut take = |a: &SmartAlloc, words: usize| {
         let block = a.frame().alloc_slice_fill(words, 1u64);
@@ -273,6 +274,8 @@ fn rule_08_bound_lies_in_the_current_chunk() {
     }
     places.sort_unstable();
     assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "blocks overlap");
+    let outside = places.iter().find(|(start, bytes)| !backend.has(*start, *bytes));
+    assert_eq!(outside, None, "a block outside of the backend's memory");
 }
 
 /// Caches are keyed by a number that is never used again, and slots stay where they are when the allocator moves.

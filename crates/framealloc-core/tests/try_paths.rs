@@ -284,7 +284,20 @@ fn every_try_is_refused_and_succeeds_later() {
 #[test]
 fn single_request_that_is_refused_charges_nothing() {
     let backend = Scripted::new();
-    for (name, try_it) in &OF_FRAMES[..21] {
+    // These make several.
+    let several = [
+        "try_with_capacity_in",
+        "try_reserve",
+        "try_reserve_exact",
+        "try_push",
+        "try_extend",
+        "try_extend_from_slice",
+        "try_push_str",
+        "try_push_back",
+        "try_push_front",
+    ];
+    assert!(several.iter().all(|name| OF_FRAMES.iter().any(|row| row.0 == *name)));
+    for (name, try_it) in OF_FRAMES.iter().filter(|row| !several.contains(&row.0)) {
         let (alloc, _) = fresh(&backend);
         let before = (alloc.frame().stats().bytes_allocated, alloc.stats().committed);
         backend.always(Answer::Failed);

@@ -117,8 +117,9 @@ impl SmartAlloc {
     }
 }
 
+/// Frames are counted in 64 bits, and no stamp comes twice: a series of them is used up after 2^24 frames.
 #[test]
-fn frames_stay_apart_when_a_series_of_stamps_is_used_up() {
+fn defect_u32_generations_that_wrap() {
     for in_flight in [1, 3] {
         let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(in_flight));
         let other = SmartAlloc::default();

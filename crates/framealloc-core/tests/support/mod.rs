@@ -155,6 +155,12 @@ impl Scripted {
         (books.live.len(), books.live.values().map(Layout::size).sum())
     }
 
+    /// Whether these bytes lie in one block that is out.
+    pub(crate) fn has(&self, start: usize, bytes: usize) -> bool {
+        let books = self.0.lock().unwrap();
+        books.live.range(..=start).next_back().is_some_and(|(at, layout)| start + bytes <= at + layout.size())
+    }
+
     pub(crate) fn boxed(&self) -> Box<dyn AllocatorBackend> {
         Box::new(self.clone())
     }
