@@ -12,8 +12,10 @@ use crate::row::{Bar, Figure, Group, Pass, Row};
 
 /// Objects a thread makes for the while.
 const PASSING: usize = 4_000;
-/// Objects a thread makes to keep until the end of the pass.
+/// Objects a thread makes to keep until all else is done.
 const RETAINED: usize = PASSING / 2;
+/// How often a thread does so in a pass: waking the threads shall not count.
+const TIMES: usize = 32;
 /// Places through which the threads exchange objects.
 const TRANSFERS: usize = 250;
 
@@ -62,7 +64,10 @@ fn start<H: Heap>() -> Pass {
     let job = |worker: usize| {
         let (heap, transfer) = (Arc::clone(&heap), Arc::clone(&transfer));
         let (mut data, mut retained) = (Vec::new(), Vec::new());
-        move |()| stress(&*heap, &mut Random::new(worker as u64), &transfer, &mut data, &mut retained)
+        move |()| {
+            let mut random = Random::new(worker as u64);
+            (0..TIMES).map(|_| stress(&*heap, &mut random, &transfer, &mut data, &mut retained)).sum()
+        }
     };
     let jobs: [_; WORKERS] = std::array::from_fn(job);
     let workers = Workers::new(jobs);
@@ -78,7 +83,7 @@ pub(super) fn row() -> Row {
         group: Group::PoolThreads,
         work: "mstress: 2 threads, 6,000 objects each of 8 to 4,096 bytes, freed at random, some by the other thread",
         unit: "object",
-        operations: (WORKERS * (PASSING + RETAINED)) as u64,
+        operations: (WORKERS * (PASSING + RETAINED) * TIMES) as u64,
         contenders: contenders!(start),
         bars: vec![Bar { ours: POOL, rivals: &[MIMALLOC, SNMALLOC], figure: Figure::Time, at_most: 0.9 }],
     }

@@ -61,37 +61,14 @@ pub(super) const ALL: &[Argument] = &[
          and 32 bump-scope's and the row's.",
     ),
     argument(
-        "slice-exact-iter",
-        FRAME,
-        "time",
-        "the same loop on an `Arena`, of as many instructions, stands in the same table and takes what bump-scope takes: it is where \
-         the compiler put the loop, and in what registers, not what it does. In instructions the bar holds.",
-    ),
-    argument("slice-filter-iter", FRAME, "time", "on one side of the bar or the other from run to run."),
-    argument(
-        "pool-64-ping-pong",
-        POOL,
-        "time",
-        "on one side of the bar or the other, from build to build: 0.53 to 0.58. To write and read the object takes more than half of \
-         what the bar allows, as *one place, nothing freed* shows; of what is added to that the pool takes about a third of \
-         mimalloc's. Links inside of objects would save a store here, and cost more where memory is not warm.",
-    ),
-    argument(
         "pool-8-producer",
         POOL,
         "time",
-        "on one side of the bar or the other: 0.57 to 0.63 from run to run. Nothing forbids the bar. What the pool adds to a ring that frees \
+        "on one side of the bar or the other: 0.55 to 0.72 in the processes of one run. Nothing forbids the bar. What the pool adds to a ring that frees \
          nothing is the addresses, eight bytes for each object of eight, from the consumer's magazine to the producer's. Addresses \
          kept as 32-bit differences would halve that, but pointers would be made of integers, and that is not done here.",
     ),
     argument("pool-512-producer", POOL, "time", "on one side of the bar or the other: 0.33 to 0.44 from run to run."),
-    argument(
-        "pool-mstress",
-        POOL,
-        "time",
-        "0.52 to 0.73 in most runs, and 0.94 in one of seven, with the processes of one run as far apart as 0.46 to 1.08, in builds \
-         of the same library: the machine is shared, and its neighbours cannot be seen from here.",
-    ),
     argument(
         "game",
         "framealloc",
