@@ -137,7 +137,7 @@ impl Cache {
             for class in 0..CLASSES {
                 let magazine = &raw mut (*place).magazines[class];
                 (&raw mut (*magazine).len).write(Cell::new(0));
-                (&raw mut (*magazine).cold).write(Cell::new(0));
+                canary!("cold_unwritten", (&raw mut (*magazine).cold).write(Cell::new(0)), ());
             }
             cache.assume_init()
         }

@@ -154,7 +154,7 @@ impl Core {
     #[inline(always)]
     fn begin_boundary(&self) -> Result<ExclusiveCore<'_>, usize> {
         // Acquire: pairs with the Release of a lease's drop: what was done under it happened before.
-        match self.leases.load(Ordering::Acquire) {
+        match self.leases.load(canary!("lease_count_relaxed", Ordering::Acquire, Ordering::Relaxed)) {
             0 => Ok(ExclusiveCore(self)),
             leases => Err(leases),
         }

@@ -142,7 +142,8 @@ impl<S: Send + 'static> Registry<S> {
             // SAFETY: the slot is not on the list yet: nobody else sees it.
             unsafe { (*slot).next = head };
             // Release: pairs with the Acquire of `slots`.
-            match self.head.compare_exchange(head, slot, Ordering::Release, Ordering::Relaxed) {
+            let published = canary!("slot_list_relaxed", Ordering::Release, Ordering::Relaxed);
+            match self.head.compare_exchange(head, slot, published, Ordering::Relaxed) {
                 // SAFETY: on the list, and so alive as long as the registry.
                 Ok(_) => return unsafe { &*slot },
                 Err(newer) => head = newer,
