@@ -1,10 +1,8 @@
 use super::*;
+use crate::backend::FixedBackend;
 use crate::backend::scripted::{Answer, Clerk, Event, Ledger, Scripted};
-use crate::backend::{AllocationResult, FixedBackend};
 use crate::governor::{Ungoverned, Verdict};
 use alloc::vec;
-use core::num::NonZeroUsize;
-use core::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 const CHUNK: usize = 64 * 1024;
@@ -110,6 +108,10 @@ fn lies_are_refused_and_not_handed_back() {
 #[test]
 #[cfg(debug_assertions)]
 fn overlaps_from_either_side_are_found() {
+    use crate::backend::AllocationResult;
+    use core::num::NonZeroUsize;
+    use core::ptr::NonNull;
+
     /// Answers with what it is told, whatever is asked.
     struct Addresses(Vec<usize>);
     // SAFETY: the test touches no memory that it is given.
