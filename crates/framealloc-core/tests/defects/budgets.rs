@@ -103,33 +103,37 @@ fn contend(budget: &Arc<Budget>, watch: impl Fn(&SmartAlloc) + Sync) -> (usize, 
     for round in 0..20 {
         let (start, working) = (Barrier::new(4), AtomicUsize::new(4));
         thread::scope(|s| {
-            for worker in 0..4usize {
-                let (alloc, fine, refused, start, working) = (&alloc, &fine, &refused, &start, &working);
-                s.spawn(move || {
-                    start.wait();
-                    let mut pooled = Vec::new();
-                    let mut large = Vec::new();
-                    for step in 0..150 {
-                        let result = match (step + worker + round) % 5 {
-                            0 => alloc.frame().try_alloc_slice_fill(300, 1u8).map(drop),
-                            1 => alloc.try_pool_box([step; 60]).map(|boxed| pooled.push(boxed)),
-                            2 => alloc.try_heap_box([step; 300]).map(|boxed| large.push(boxed)),
-                            3 => alloc.scratch().try_alloc_slice_fill(3000, 1u8).map(drop),
-                            _ => alloc.frame().try_alloc_slice_fill(6000, 1u8).map(drop),
-                        };
-                        if result.is_ok() { fine } else { refused }.fetch_add(1, Ordering::Relaxed);
-                        if step % 40 == 39 {
-                            pooled.truncate(pooled.len() / 2);
-                            large.clear();
+            let workers: Vec<_> = (0..4usize)
+                .map(|worker| {
+                    let (alloc, fine, refused, start, working) = (&alloc, &fine, &refused, &start, &working);
+                    s.spawn(move || {
+                        start.wait();
+                        let mut pooled = Vec::new();
+                        let mut large = Vec::new();
+                        for step in 0..150 {
+                            let result = match (step + worker + round) % 5 {
+                                0 => alloc.frame().try_alloc_slice_fill(300, 1u8).map(drop),
+                                1 => alloc.try_pool_box([step; 60]).map(|boxed| pooled.push(boxed)),
+                                2 => alloc.try_heap_box([step; 300]).map(|boxed| large.push(boxed)),
+                                3 => alloc.scratch().try_alloc_slice_fill(3000, 1u8).map(drop),
+                                _ => alloc.frame().try_alloc_slice_fill(6000, 1u8).map(drop),
+                            };
+                            if result.is_ok() { fine } else { refused }.fetch_add(1, Ordering::Relaxed);
+                            if step % 40 == 39 {
+                                pooled.truncate(pooled.len() / 2);
+                                large.clear();
+                            }
                         }
-                    }
-                    working.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
+                        working.fetch_sub(1, Ordering::SeqCst);
+                    })
+                })
+                .collect();
             while working.load(Ordering::SeqCst) > 0 {
                 watch(&alloc);
                 thread::yield_now();
             }
+            // Until they are gone, with what they had cached: a scope waits for their work only.
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
         });
         alloc.end_frame();
         alloc.trim();
