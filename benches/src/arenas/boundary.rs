@@ -152,11 +152,11 @@ fn one_value() -> Row {
     )
 }
 
-/// The parts of a large frame, of which only the first bytes are touched: what remains is the boundary.
-macro_rules! parts {
-    ($alloc:expr) => {{
+/// So many blocks, of which only the first bytes are touched: what remains is what is around them.
+macro_rules! touched {
+    ($count:expr, $alloc:expr) => {{
         let mut sum = 0;
-        for _ in 0..PARTS {
+        for _ in 0..$count {
             let block: std::ptr::NonNull<u8> = $alloc;
             // SAFETY: just handed out, longer than a byte, and nobody else's.
             unsafe { block.write(1) };
@@ -178,17 +178,17 @@ fn large() -> Row {
                 |alloc| {
                     alloc.begin_frame();
                     let frame = alloc.frame();
-                    parts!(frame.alloc_layout(PART))
+                    touched!(PARTS, frame.alloc_layout(PART))
                 },
                 alloc.end_frame()
             ),
-            frames!(ARENA, framealloc::Arena::new(), |arena| parts!(arena.alloc_layout(PART)), arena.reset()),
-            frames!(BUMPALO, bumpalo::Bump::new(), |bump| parts!(bump.alloc_layout(PART)), bump.reset()),
-            frames!(BUMP_SCOPE, super::Scope::new(), |bump| parts!(bump.allocate_layout(PART)), bump.reset()),
+            frames!(ARENA, framealloc::Arena::new(), |arena| touched!(PARTS, arena.alloc_layout(PART)), arena.reset()),
+            frames!(BUMPALO, bumpalo::Bump::new(), |bump| touched!(PARTS, bump.alloc_layout(PART)), bump.reset()),
+            frames!(BUMP_SCOPE, super::Scope::new(), |bump| touched!(PARTS, bump.allocate_layout(PART)), bump.reset()),
             frames!(
                 BLINK,
                 blink_alloc::BlinkAlloc::new(),
-                |blink| parts!(blink.allocate(PART).expect("memory").cast()),
+                |blink| touched!(PARTS, blink.allocate(PART).expect("memory").cast()),
                 blink.reset()
             ),
         ],
@@ -329,15 +329,7 @@ macro_rules! first {
     ($name:expr, $new:expr, |$arena:ident| $alloc:expr) => {
         contender!($name, (), |_none| {
             let $arena = $new;
-            let mut sum = 0;
-            for _ in 0..PAGES {
-                let block: std::ptr::NonNull<u8> = $alloc;
-                // SAFETY: just handed out, longer than a byte, and nobody else's.
-                unsafe { block.write(1) };
-                // SAFETY: as above, and written.
-                sum += u64::from(unsafe { black_box(block).read() });
-            }
-            sum
+            touched!(PAGES, $alloc)
         })
     };
 }

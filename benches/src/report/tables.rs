@@ -223,14 +223,15 @@ pub(super) fn bars(verdicts: &[Verdict]) -> String {
         .expect("a string");
     }
     let missed = verdicts.iter().filter(|verdict| !verdict.holds()).count();
-    let near = verdicts.iter().filter(|verdict| verdict.is_near()).count();
-    writeln!(
-        out,
-        "\n{} of {} hold. Of {near}, marked *just*, the processes lie on both sides of the bar: another run may say otherwise.",
-        verdicts.len() - missed,
-        verdicts.len()
-    )
-    .expect("a string");
+    write!(out, "\n{} of {} hold.", verdicts.len() - missed, verdicts.len()).expect("a string");
+    match verdicts.iter().filter(|verdict| verdict.is_near()).count() {
+        0 => out.push('\n'),
+        near => writeln!(
+            out,
+            " Of {near}, marked *just*, the processes lie on both sides of the bar: another run may say otherwise."
+        )
+        .expect("a string"),
+    }
     out
 }
 
