@@ -501,6 +501,31 @@ fn growing_past_a_chunk_reuses_dedicated_chunks() {
     assert_eq!(stats.chunks, 1);
 }
 
+/// Found by the model: a dedicated chunk was recognised by where a block of the freed block's alignment would lie in it, which
+/// may be behind its end, in the chunk of that very block.
+#[test]
+fn freeing_an_aligned_block_leaves_the_chunk_before_it_alone() {
+    let near = Layout::from_size_align(1000, 8).unwrap();
+    let far = Layout::from_size_align(1000, 8192).unwrap();
+    // Its chunks follow each other, from a multiple of 64 KiB.
+    let arena: &Arena = &Arena::try_with(Box::new(FixedBackend::new(64 << 10)), 1024, 1024).unwrap();
+    let take = |layout| arena.allocate(layout).unwrap().cast::<u8>();
+    let first = take(near);
+    let aligned = take(far);
+    assert_eq!(first.addr().get().next_multiple_of(far.align()), aligned.addr().get(), "as near as can be");
+    // The chunk before the aligned block's is the one that was taken last.
+    // SAFETY: live, of this arena, with this layout.
+    unsafe { arena.deallocate(first, near) };
+    let second = take(near);
+    assert_eq!(second, first);
+    // SAFETY: as above.
+    unsafe { arena.deallocate(aligned, far) };
+    let third = take(near);
+    assert!(third.addr().get().abs_diff(second.addr().get()) >= near.size(), "{third:?} is {second:?}, which is live");
+    let held = arena.stats().bytes_allocated;
+    assert_eq!(held, 2 * near.size());
+}
+
 #[test]
 fn zero_sized_values_of_every_alignment() {
     #[repr(align(4096))]

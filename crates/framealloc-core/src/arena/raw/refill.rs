@@ -195,7 +195,7 @@ impl RawArena {
         block
     }
 
-    /// The dedicated chunk that `block` is alone in, if that can be told from the layout.
+    /// The dedicated chunk that `block` is alone in, if its layout says that it has one and it is among the newest.
     pub(super) fn dedicated_chunk(&self, block: NonNull<u8>, layout: Layout) -> Option<Chunk> {
         const LOOK: usize = 8;
         if !self.growth.is_dedicated(annotate::span(layout.size(), self.min_align), layout.align()) {
@@ -205,8 +205,14 @@ impl RawArena {
         let mut at = self.used_large.get().back();
         for _ in 0..LOOK {
             let chunk = at?;
-            let start = chunk.start().addr().get();
-            if bump::round_up(start, layout.align()) == block.addr().get() {
+            let (start, block) = (chunk.start().addr().get(), block.addr().get());
+            // Not where a block of that alignment would lie: that may be behind the chunk's end, in the next one.
+            let holds = canary!(
+                "neighbour_freed",
+                (start..chunk.end()).contains(&block),
+                block == bump::round_up(start, layout.align())
+            );
+            if holds {
                 return Some(chunk);
             }
             at = self.used_large.get().before(chunk);

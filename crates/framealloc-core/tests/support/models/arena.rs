@@ -116,7 +116,7 @@ where
     let min = 1024 << (a % 8);
     let max = min << (c % 5);
     let limit = if kind & 0x80 == 0 { None } else { Some(4096 * (1 + usize::from(b))) };
-    let vault = Vault::new(limit);
+    let vault = if a & 8 == 0 { Vault::new(limit) } else { Vault::dense(limit) };
     let policy = if c & 0x100 == 0 { TrimPolicy::AfterFrames(u32::from(c >> 9) % 4) } else { TrimPolicy::Never };
     let mut arena = Arena::<M>::try_with(vault.boxed(), min, max).unwrap().with_trim(policy);
     assert_eq!((arena.committed(), vault.live()), (0, (0, 0)), "an arena that was not used has nothing");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use framealloc_core::{AllocationResult, AllocatorBackend};
+use framealloc_core::{AllocationResult, AllocatorBackend, FixedBackend};
 
 /// A name of a backend's books; a clone in a box is the backend itself.
 #[derive(Clone, Default)]
@@ -13,16 +13,32 @@ pub(crate) struct Vault(Arc<Mutex<Books>>);
 
 #[derive(Default)]
 struct Books {
-    live: BTreeMap<usize, Layout>,
+    live: BTreeMap<usize, (Layout, Origin)>,
     bytes: usize,
     limit: Option<usize>,
     refused: usize,
+    /// Asked first, if there is one.
+    dense: Option<FixedBackend>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    Dense,
+    Program,
 }
 
 impl Vault {
     pub(crate) fn new(limit: Option<usize>) -> Self {
         let vault = Self::default();
         vault.books().limit = limit;
+        vault
+    }
+
+    /// One in which a megabyte of blocks lie side by side, from a multiple of 64 KiB on, the lowest gap first: in the program's
+    /// allocator they stand apart, each time elsewhere.
+    pub(crate) fn dense(limit: Option<usize>) -> Self {
+        let vault = Self::new(limit);
+        vault.books().dense = Some(FixedBackend::new(1 << 20));
         vault
     }
 
@@ -48,7 +64,7 @@ impl Vault {
     /// Whether these bytes lie in one block that is out.
     pub(crate) fn holds(&self, start: usize, size: usize) -> bool {
         let books = self.books();
-        books.live.range(..=start).next_back().is_some_and(|(at, layout)| start + size <= at + layout.size())
+        books.live.range(..=start).next_back().is_some_and(|(at, (layout, _))| start + size <= at + layout.size())
     }
 }
 
@@ -61,13 +77,16 @@ unsafe impl AllocatorBackend for Vault {
             books.refused += 1;
             return AllocationResult::Failed;
         }
-        // SAFETY: the size is not 0.
-        let ptr = unsafe { alloc::alloc(layout) };
+        let (ptr, origin) = match books.dense.as_mut().map(|dense| dense.allocate(layout)) {
+            Some(AllocationResult::Ok(memory)) => (memory.cast().as_ptr(), Origin::Dense),
+            // SAFETY: the size is not 0.
+            _ => (unsafe { alloc::alloc(layout) }, Origin::Program),
+        };
         if let Some(ptr) = NonNull::new(ptr) {
             // Not the zeros of fresh pages: who reads what was not written sees it. (The first bytes will do.)
             // SAFETY: inside the block.
             unsafe { ptr.write_bytes(0xa5, layout.size().min(4096)) };
-            books.live.insert(ptr.addr().get(), layout);
+            books.live.insert(ptr.addr().get(), (layout, origin));
             books.bytes += layout.size();
         }
         AllocationResult::from_raw(ptr, layout.size())
@@ -75,10 +94,15 @@ unsafe impl AllocatorBackend for Vault {
 
     unsafe fn deallocate(&mut self, ptr: NonNull<u8>, layout: Layout) {
         let mut books = self.books();
-        assert_eq!(books.live.remove(&ptr.addr().get()), Some(layout), "a block comes back with its layout, once");
+        let (was, origin) = books.live.remove(&ptr.addr().get()).expect("a block comes back once");
+        assert_eq!(was, layout, "a block comes back with its layout");
         books.bytes -= layout.size();
-        // SAFETY: it was out with this layout, as the books say.
-        unsafe { alloc::dealloc(ptr.as_ptr(), layout) };
+        match (origin, &mut books.dense) {
+            // SAFETY: it was out with this layout, and from there, as the books say.
+            (Origin::Dense, Some(dense)) => unsafe { dense.deallocate(ptr, layout) },
+            // SAFETY: as above.
+            _ => unsafe { alloc::dealloc(ptr.as_ptr(), layout) },
+        }
     }
 
     fn name(&self) -> &'static str {
