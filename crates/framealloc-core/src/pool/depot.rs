@@ -247,6 +247,12 @@ impl Depot {
         shelf.replace(shelf.slots, spare);
     }
 
+    /// Objects that the stack of `class` has room for.
+    #[cfg(test)]
+    pub(super) fn room(&self, class: usize) -> usize {
+        self.shelves[class].free.capacity()
+    }
+
     pub(super) fn stats(&self) -> PoolStats {
         let mut stats = PoolStats { slabs: self.count, slab_bytes: self.count * SLAB, ..PoolStats::default() };
         for (class, shelf) in self.shelves.iter().enumerate() {

@@ -43,7 +43,10 @@ impl Parcel {
             return None;
         }
         #[cfg(test)]
-        PARCELS.set(PARCELS.get() + 1);
+        {
+            PARCELS.set(PARCELS.get() + 1);
+            MADE.set(MADE.get() + 1);
+        }
         // SAFETY: the place is valid for a parcel, and all fields are written but the objects, which need no value. The box
         // owns memory of the global allocator with a parcel's layout.
         unsafe {
@@ -90,6 +93,8 @@ std::thread_local! {
     pub(super) static HAS_MEMORY: core::cell::Cell<bool> = const { core::cell::Cell::new(true) };
     /// Parcels made by this thread, less those that it dropped.
     pub(super) static PARCELS: core::cell::Cell<isize> = const { core::cell::Cell::new(0) };
+    /// Parcels made by this thread.
+    pub(super) static MADE: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 
 #[cfg(test)]

@@ -235,6 +235,12 @@ impl PoolCore {
         }
     }
 
+    /// Objects that the depot's stack of `class` has room for.
+    #[cfg(test)]
+    pub(super) fn room(&self, class: usize) -> usize {
+        self.depot.lock().room(class)
+    }
+
     pub(super) fn stats(&self) -> PoolStats {
         let mut stats = self.depot.lock().stats();
         stats.large_bytes = self.large_bytes.load(Ordering::Relaxed);

@@ -400,6 +400,44 @@ fn trim_returns_wholly_free_slabs_only() {
 }
 
 #[test]
+fn rest_of_a_slab_is_used_after_a_trim() {
+    let (pool, source) = pool();
+    let kept = pool.alloc_box(0u64);
+    assert_eq!((pool.trim(), source.committed()), (0, SLAB));
+    // Far more than were handed out before, and fewer than there are.
+    let more: Vec<_> = (1..5000u64).map(|i| pool.alloc_box(i)).collect();
+    assert_eq!(source.committed(), SLAB);
+    assert!(more.iter().map(|i| **i).eq(1..5000) && *kept == 0);
+    let stats = pool.stats();
+    assert!((5000 * 8..5256 * 8).contains(&stats.outstanding_bytes), "{stats:?}");
+    drop((kept, more));
+    assert_eq!(pool.trim(), SLAB);
+    let stats = pool.stats();
+    assert_eq!((stats.outstanding_bytes, stats.depot_bytes), (0, 0));
+}
+
+#[test]
+fn stack_of_addresses_has_room_for_all_objects_and_shrinks_with_a_trim() {
+    let (pool, source) = pool();
+    let class = class_of::<u64>();
+    let room = || pool.door.core.room(class);
+    let mut all: Vec<_> = (0..40_000u64).map(|i| pool.alloc_box(i)).collect();
+    let slabs = source.committed() / SLAB;
+    assert!(slabs >= 5 && room() >= slabs * 8000, "{} for {slabs} slabs", room());
+    let kept = all.pop();
+    drop(all);
+    assert_eq!(pool.trim(), (slabs - 1) * SLAB);
+    let after = room();
+    assert!((8000..2 * SLAB / 8).contains(&after), "{after} for one slab");
+    // Enough for all that can come back.
+    drop((0..8000u64).map(|i| pool.alloc_box(i)).collect::<Vec<_>>());
+    assert_eq!((source.committed(), room()), (SLAB, after));
+    drop(kept);
+    assert_eq!(pool.trim(), SLAB);
+    assert_eq!(room(), 0);
+}
+
+#[test]
 fn warm_pool_takes_no_lock_and_no_heap() {
     let (pool, source) = pool();
     drop((0..64u64).map(|i| pool.alloc_box([i; 8])).collect::<Vec<_>>());

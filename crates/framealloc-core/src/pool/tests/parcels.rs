@@ -7,7 +7,7 @@ use std::thread;
 use std::thread_local;
 use std::vec::Vec;
 
-use super::super::parcel::{HAS_MEMORY, PARCELS};
+use super::super::parcel::{HAS_MEMORY, MADE, PARCELS};
 use super::super::{Pool, PoolBox, class, slab::SLAB};
 use super::{class_of, pool};
 use crate::sync::operations;
@@ -110,6 +110,18 @@ fn parcels_are_dropped_when_the_pool_is_trimmed_or_closed() {
 }
 
 #[test]
+fn parcels_are_used_again() {
+    let (pool, _source) = pool();
+    drop(fill(&pool, 5000));
+    let made = MADE.get();
+    assert!(made > 2);
+    for _ in 0..3 {
+        drop(fill(&pool, 5000));
+    }
+    assert_eq!(MADE.get(), made);
+}
+
+#[test]
 fn freeing_needs_no_memory() {
     let (pool, source) = pool();
     let all = fill(&pool, 5000);
@@ -160,7 +172,7 @@ fn late_thread_finds_what_lies_in_parcels() {
 
 #[test]
 fn closing_loses_no_parcel_that_is_on_its_way() {
-    for round in 0..600 {
+    for round in 0..200 {
         let (pool, source) = pool();
         let parts = [fill(&pool, 3000), fill(&pool, 3000)];
         let start = Arc::new(Barrier::new(3));

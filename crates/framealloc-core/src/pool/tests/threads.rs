@@ -1,10 +1,14 @@
 //! Threads: what is freed elsewhere, what a dead thread leaves, and destructors of thread-locals.
 
+use core::alloc::Layout;
 use core::cell::RefCell;
+use core::ptr::NonNull;
 use std::sync::mpsc;
 use std::thread;
 use std::thread_local;
 use std::vec::Vec;
+
+use allocator_api2::alloc::Allocator;
 
 use super::super::slab::{self, SLAB};
 use super::super::{Pool, PoolBox, class};
@@ -161,6 +165,72 @@ fn late(pool_first: bool) {
 fn late_destructors_may_use_the_pool() {
     late(true);
     late(false);
+}
+
+thread_local! {
+    static CARVER: RefCell<Option<Carver>> = const { RefCell::new(None) };
+}
+
+/// Takes objects one by one, as a thread without a cache does.
+struct Carver(Pool);
+
+impl Carver {
+    /// More objects than a slab has room for, which lie in slabs, apart from each other and from `others`.
+    fn take(&self, layout: Layout, others: &[NonNull<u8>]) -> Vec<NonNull<u8>> {
+        let mut all = others.to_vec();
+        all.extend((0..=SLAB / layout.size()).map(|_| self.0.allocate(layout).unwrap().cast::<u8>()));
+        let mut places: Vec<_> = all.iter().map(|object| object.addr().get()).collect();
+        places.sort_unstable();
+        // A slab's first bytes are its header, and an object behind its end would be there.
+        assert!(places.iter().all(|place| place % SLAB != 0 && place % SLAB + layout.size() <= SLAB), "{places:x?}");
+        assert!(places.windows(2).all(|pair| pair[0] + layout.size() <= pair[1]), "{places:x?}");
+        all.split_off(others.len())
+    }
+}
+
+impl Drop for Carver {
+    fn drop(&mut self) {
+        assert!(crate::thread::is_late(), "it has a cache");
+        let layout = Layout::new::<[u64; 512]>();
+        let free = |objects: &[NonNull<u8>]| {
+            // SAFETY: taken from the pool with this layout, and not used again.
+            objects.iter().for_each(|&object| unsafe { self.0.deallocate(object, layout) });
+        };
+        let first = self.take(layout, &[]);
+        // The slab of the one that stays is full, and not to be carved any further.
+        free(&first[1..]);
+        assert_eq!(self.0.trim(), 2 * SLAB, "the next one, and that of the thread's first object");
+        free(&self.take(layout, &first[..1]));
+        free(&first[..1]);
+    }
+}
+
+#[test]
+fn late_thread_never_takes_more_of_a_slab_than_there_is() {
+    let (pool, source) = pool();
+    let other = pool.clone();
+    thread::spawn(move || {
+        CARVER.with_borrow_mut(|carver| *carver = Some(Carver(other.clone())));
+        drop(other.alloc_box(0u64));
+    })
+    .join()
+    .unwrap();
+    assert_eq!(pool.stats().outstanding_bytes, 0);
+    drop(pool);
+    assert_eq!(source.committed(), 0);
+}
+
+#[test]
+fn another_pools_first_use_leaves_a_threads_cache_alone() {
+    let (a, _source) = pool();
+    drop((0..100u64).map(|i| a.alloc_box([i; 8])).collect::<Vec<_>>());
+    let (b, _source) = pool();
+    let before = a.stats();
+    drop(b.alloc_box([0u64; 8]));
+    assert_eq!(a.stats().depot_bytes, before.depot_bytes);
+    drop(b);
+    drop(pool().0.alloc_box([0u64; 8]));
+    assert_eq!(a.stats().depot_bytes, before.depot_bytes);
 }
 
 #[test]
