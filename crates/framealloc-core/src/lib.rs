@@ -57,12 +57,15 @@ mod loom;
 mod pool;
 mod prefetch;
 #[cfg(feature = "std")]
+mod reentry;
+#[cfg(feature = "std")]
 mod smart_alloc;
 mod stats;
 #[cfg(feature = "std")]
 mod sync;
 #[cfg(feature = "std")]
 mod thread;
+mod unwind;
 
 #[cfg(feature = "debug_fill")]
 pub use annotate::{FREED_FILL, FRESH_FILL};

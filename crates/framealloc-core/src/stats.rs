@@ -76,7 +76,8 @@ pub struct AllocStats {
     pub backend_allocations: u64,
     /// Memory given back to a backend, number of times since the start.
     pub backend_releases: u64,
-    /// Arenas of threads: as many as threads have allocated at a time. Those of dead threads serve new ones.
+    /// Arenas of threads: as many as threads have allocated between two boundaries, at most. Those of dead threads serve new ones
+    /// from the next boundary on; where there never is one, each thread that allocates leaves its arena behind.
     pub threads: usize,
     /// Leases that are out.
     pub leases: usize,

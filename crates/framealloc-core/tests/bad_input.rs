@@ -496,3 +496,36 @@ fn hash_that_is_refused_inside_try_reserve_unwinds() {
     assert!(map.try_reserve(1 << 30).is_err());
     assert!(map.try_reserve(100).is_ok() && map.capacity() >= 110);
 }
+
+#[test]
+fn table_full_of_removed_entries_refuses_by_an_error() {
+    use std::hash::{BuildHasherDefault, Hasher};
+
+    /// Each number has its own place, so that removals leave their marks.
+    #[derive(Default)]
+    struct Identity(u64);
+    impl Hasher for Identity {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write(&mut self, _: &[u8]) {
+            unreachable!("numbers only");
+        }
+        fn write_u64(&mut self, number: u64) {
+            self.0 = number;
+        }
+    }
+    for (kib, refused) in [(32, true), (64, false)] {
+        let backend = Box::new(FixedBackend::new(kib << 10));
+        let alloc = SmartAlloc::new(AllocConfig::default().with_frame_chunk(1024, 1024).with_backend(backend));
+        let mut map =
+            FrameMap::<u64, u64, BuildHasherDefault<Identity>>::with_hasher_in(Default::default(), alloc.frame());
+        map.try_reserve(448).unwrap();
+        (0..448).for_each(|i| _ = map.insert(i, !i));
+        (100..300).for_each(|i| _ = map.remove(&i));
+        assert_eq!(map.capacity(), map.len(), "no room, though there are 512 places");
+        assert_eq!(map.try_reserve(1).is_err(), refused, "{kib} KiB");
+        assert!((0..100).chain(300..448).all(|i| map[&i] == !i));
+        assert_eq!(map.len(), 248);
+    }
+}

@@ -555,6 +555,107 @@ fn release_that_panics_loses_no_other_chunk() {
 }
 
 #[test]
+fn release_that_panics_when_the_allocator_is_dropped_loses_nothing() {
+    let (clerk, armed) = panicking(Call::Release);
+    let mut alloc = governed(&clerk);
+    let fill = |alloc: &SmartAlloc| (0..20).for_each(|_| _ = alloc.frame().alloc([1u8; 3000]));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| fill(&alloc)).join().unwrap();
+        }
+    });
+    fill(&alloc);
+    alloc.end_frame();
+    armed.store(2, Ordering::Relaxed);
+    assert!(panic_text(|| drop(alloc)).is_some());
+    assert_eq!((armed.load(Ordering::Relaxed), clerk.held()), (0, 0));
+}
+
+#[test]
+fn release_that_panics_does_not_lose_the_object_that_is_freed() {
+    let (clerk, armed) = panicking(Call::Release);
+    let alloc = governed(&clerk);
+    let pool = alloc.pool().clone();
+    let (send, closed) = std::sync::mpsc::channel::<()>();
+    let (ready, cached) = std::sync::mpsc::channel();
+    // Other pools, to which the thread comes for the first time when the list of its caches grows.
+    let others: Vec<_> = (0..70).map(|_| SmartAlloc::default()).collect();
+    let objects: Vec<_> = others.iter().map(|other| other.pool().alloc_box(1u64)).collect();
+    let worker = thread::spawn(move || {
+        let (last, cached) = (pool.alloc_box(1u64), pool.alloc_box([1u64; 8]));
+        let other = SmartAlloc::new(AllocConfig::default().with_governor(clerk.clone()));
+        drop((cached, other.pool().alloc_box([1u64; 8])));
+        drop(pool);
+        ready.send(other).unwrap();
+        closed.recv().unwrap();
+        // What is cached goes back first.
+        armed.store(1, Ordering::Relaxed);
+        assert!(panic_text(|| drop(last)).is_some());
+        armed.store(1, Ordering::Relaxed);
+        let panics = objects.into_iter().filter_map(|object| panic_text(|| drop(object))).count();
+        assert_eq!((panics, armed.load(Ordering::Relaxed)), (1, 0));
+        clerk
+    });
+    // Closed here, where nothing of the worker's is at hand.
+    drop((cached.recv().unwrap(), alloc));
+    send.send(()).unwrap();
+    let clerk = worker.join().unwrap();
+    assert_eq!(clerk.held(), 0);
+    for other in others {
+        other.pool().trim();
+        let stats = other.pool().stats();
+        assert_eq!((stats.outstanding_bytes, stats.slabs), (0, 0));
+    }
+}
+
+#[test]
+fn payload_whose_destructor_panics_does_no_harm() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the payload panics");
+        }
+    }
+    let (clerk, armed) = (Clerk::new(), Arc::new(AtomicUsize::new(0)));
+    let left = armed.clone();
+    clerk.hooked(move |this| {
+        if this == Call::Release && left.load(Ordering::Relaxed) > 0 {
+            left.fetch_sub(1, Ordering::Relaxed);
+            std::panic::panic_any(Bomb);
+        }
+    });
+    let ledger = Ledger::default();
+    let mut alloc = governed(&clerk);
+    (0..20).for_each(|_| _ = alloc.frame().alloc([1u8; 3000]));
+    let inner = alloc.seal_frame();
+    drop(alloc);
+    let mut outer = SmartAlloc::default();
+    outer.publish(ledger.enter_panicking(1));
+    outer.publish(inner);
+    let sealed = outer.seal_frame();
+    armed.store(2, Ordering::Relaxed);
+    assert!(panic_text(|| drop(sealed)).is_some());
+    assert_eq!((armed.load(Ordering::Relaxed), clerk.held()), (0, 0));
+    // The next ones on this thread are reclaimed at once.
+    outer.publish(ledger.enter(2));
+    drop(outer.seal_frame());
+    ledger.assert_settled();
+    // A thread that dies.
+    let mut alloc = governed(&clerk);
+    let kept = thread::scope(|scope| {
+        let pool = alloc.pool();
+        scope.spawn(|| (pool.alloc_box(1u64), pool.alloc_box([1u64; 8]), pool.alloc_box([1u64; 32]))).join().unwrap()
+    });
+    (0..20).for_each(|_| _ = alloc.frame().alloc([1u8; 3000]));
+    alloc.end_frame();
+    armed.store(1_000, Ordering::Relaxed);
+    for panics in [catch_unwind(AssertUnwindSafe(|| drop(alloc))), catch_unwind(AssertUnwindSafe(|| drop(kept)))] {
+        std::mem::forget(panics.unwrap_err());
+    }
+    assert_eq!(clerk.held(), 0);
+}
+
+#[test]
 fn tag_left_by_a_panic_survives_a_governor_that_panics_too() {
     let (clerk, armed) = panicking(Call::CloseTag);
     let alloc = governed(&clerk);

@@ -40,6 +40,23 @@ fn chunks_of_an_initialiser_that_failed_age_and_are_given_back() {
 }
 
 #[test]
+fn chunks_that_scopes_need_in_every_round_stay() {
+    fn fill(frame: framealloc_core::Frame<'_>) {
+        (0..100).for_each(|_| _ = frame.alloc([0u8; 1000]));
+    }
+    let mut arena = Arena::new();
+    let mut alloc = SmartAlloc::default();
+    for round in 0..100 {
+        arena.scope(|scope| fill(scope.frame()));
+        arena.reset();
+        alloc.scratch().scope(|scope| fill(scope.frame()));
+        alloc.end_frame();
+        let held = (arena.committed(), alloc.stats().committed);
+        assert_eq!(held, (3 * SMALLEST, 3 * SMALLEST), "one and twice as much, in round {round}");
+    }
+}
+
+#[test]
 fn one_spike_does_not_leave_its_largest_chunk_to_small_frames() {
     for in_flight in [1, 3] {
         let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(in_flight));

@@ -527,6 +527,74 @@ fn freeing_an_aligned_block_leaves_the_chunk_before_it_alone() {
 }
 
 #[test]
+fn blocks_with_a_chunk_of_their_own_for_their_alignment_are_used_again() {
+    #[repr(align(4096))]
+    #[derive(Clone, Copy)]
+    struct Page([u8; 4096]);
+    let arena: Arena = Arena::with_chunk_sizes(1024, 8192);
+    let mut kept = None;
+    for round in 0..100u8 {
+        let mut pages = arena.vec();
+        pages.push(Page([round; 4096]));
+        assert!(pages[0].0[..] == [round; 4096] && (&raw const pages[0]).is_aligned());
+        drop(pages);
+        assert!(arena.try_alloc_with(|| Err::<Page, _>(())).is_err());
+        // And of less than a page, so that all of it is padding.
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            arena.alloc_slice_aligned_with(16, 1 << 16, |i| if i < 9 { round } else { panic!("the tenth") });
+        }));
+        assert!(failed.is_err());
+        let figures = (arena.stats().bytes_allocated, arena.committed());
+        assert_eq!(*kept.get_or_insert(figures), figures, "in round {round}");
+    }
+}
+
+#[test]
+fn backend_that_panics_when_it_frees_loses_no_other_chunk() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Panics in the first so many calls that free, after the block is freed.
+    struct Panics(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+    // SAFETY: the system backend's memory, unchanged.
+    unsafe impl AllocatorBackend for Panics {
+        fn allocate(&mut self, layout: Layout) -> AllocationResult {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            SystemBackend::new().allocate(layout)
+        }
+
+        unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: the caller's promise.
+            unsafe { SystemBackend::new().deallocate(block, layout) };
+            self.1.fetch_sub(1, Ordering::Relaxed);
+            let left = self.0.load(Ordering::Relaxed);
+            if left > 0 {
+                self.0.store(left - 1, Ordering::Relaxed);
+                panic!("the backend panics");
+            }
+        }
+    }
+
+    let (panics, live) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut arena: Arena = Arena::try_with(Box::new(Panics(panics.clone(), live.clone())), 1024, 1024).unwrap();
+    let caught = |f: &mut dyn FnMut()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err();
+    for _ in 0..2 {
+        (0..10).for_each(|_| _ = arena.alloc([1u8; 600]));
+        assert_eq!(live.load(Ordering::Relaxed), 10);
+        arena.reset();
+        panics.store(3, Ordering::Relaxed);
+        assert!(caught(&mut || _ = arena.trim()));
+        assert_eq!((arena.committed(), live.load(Ordering::Relaxed)), (0, 0));
+    }
+    (0..10).for_each(|_| _ = arena.alloc([1u8; 600]));
+    panics.store(3, Ordering::Relaxed);
+    let mut arena = Some(arena);
+    assert!(caught(&mut || drop(arena.take())));
+    assert_eq!(live.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn zero_sized_values_of_every_alignment() {
     #[repr(align(4096))]
     #[derive(Clone, Copy)]

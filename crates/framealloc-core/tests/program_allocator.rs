@@ -1,11 +1,12 @@
-//! Where the program's allocator runs, it may use pools: when a batch of freed objects is packed, it frees, allocates, closes the
-//! pool, or has no memory.
+//! Where the program's allocator runs, it may use pools and frames: when a batch of freed objects is packed, it frees, allocates,
+//! closes the pool, or has no memory; when a list of scratch arenas, tags or instances grows, it adds to it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::ptr;
+use std::sync::Arc;
 
-use framealloc_core::{Pool, PoolBox, SmartAlloc};
+use framealloc_core::{Pool, PoolBox, Scratch, SmartAlloc};
 
 type Object = PoolBox<[u64; 8]>;
 
@@ -16,9 +17,12 @@ enum Answer {
     Refuse,
     UsePools,
     ClosePools,
+    UseFrames,
+    RefuseCaches,
 }
 
 thread_local! {
+    static FRAMES: RefCell<Option<Arc<SmartAlloc>>> = const { RefCell::new(None) };
     static ANSWER: Cell<Answer> = const { Cell::new(Answer::Serve) };
     static CALLS: Cell<usize> = const { Cell::new(0) };
     static STASH: RefCell<Vec<Object>> = const { RefCell::new(Vec::new()) };
@@ -32,7 +36,26 @@ impl Program {
     fn answer(layout: Layout) -> Answer {
         const SMALLEST: usize = 2 << 10;
         const LARGEST: usize = 3 << 10;
-        if (SMALLEST..=LARGEST).contains(&layout.size()) { ANSWER.get() } else { Answer::Serve }
+        let answer = ANSWER.get();
+        let served = match answer {
+            Answer::UseFrames => 0..SMALLEST,
+            // Larger than slabs, which are of 64 KiB.
+            Answer::RefuseCaches => 65 << 10..usize::MAX,
+            _ => SMALLEST..LARGEST + 1,
+        };
+        if served.contains(&layout.size()) { answer } else { Answer::Serve }
+    }
+
+    /// Leases two scratch arenas, counts under a tag, and comes to another instance, in a call of the allocator.
+    fn use_frames() {
+        let answer = ANSWER.replace(Answer::Serve);
+        CALLS.set(CALLS.get() + 1);
+        let frames = FRAMES.with_borrow(Clone::clone).unwrap();
+        drop((frames.scratch(), frames.scratch()));
+        let name: &'static str = format!("in call {}", CALLS.get()).leak();
+        frames.with_tag(name, |_| ());
+        _ = SmartAlloc::default().frame();
+        ANSWER.set(answer);
     }
 
     /// Frees many objects and makes others, in a call of the allocator.
@@ -62,11 +85,12 @@ unsafe impl GlobalAlloc for Program {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match Self::answer(layout) {
             Answer::Serve => {}
-            Answer::Refuse => {
+            Answer::Refuse | Answer::RefuseCaches => {
                 CALLS.set(CALLS.get() + 1);
                 return ptr::null_mut();
             }
             Answer::UsePools | Answer::ClosePools => Self::use_pools(700),
+            Answer::UseFrames => Self::use_frames(),
         }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
@@ -75,8 +99,10 @@ unsafe impl GlobalAlloc for Program {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(memory, layout) };
-        if matches!(Self::answer(layout), Answer::UsePools | Answer::ClosePools) {
-            Self::use_pools(300);
+        match Self::answer(layout) {
+            Answer::Serve | Answer::Refuse | Answer::RefuseCaches => {}
+            Answer::UsePools | Answer::ClosePools => Self::use_pools(300),
+            Answer::UseFrames => Self::use_frames(),
         }
     }
 }
@@ -132,4 +158,57 @@ fn allocator_may_free_and_allocate_while_a_batch_is_packed() {
 #[test]
 fn allocator_may_close_the_pool_while_a_batch_is_packed() {
     free_while(Answer::ClosePools);
+}
+
+#[test]
+fn allocator_may_use_frames_while_their_lists_grow() {
+    const MANY: usize = 40;
+    let frames = Arc::new(SmartAlloc::default());
+    FRAMES.set(Some(Arc::clone(&frames)));
+    let names: Vec<&'static str> = (0..MANY).map(|i| &*format!("tag {i}").leak()).collect();
+    let mut scratches: Vec<Scratch<'_>> = Vec::with_capacity(MANY);
+    let mut values: Vec<*const usize> = Vec::with_capacity(MANY);
+    let mut others: Vec<SmartAlloc> = (0..MANY).map(|_| SmartAlloc::default()).collect();
+    CALLS.set(0);
+    let reentered = |f: &mut dyn FnMut()| {
+        ANSWER.set(Answer::UseFrames);
+        f();
+        ANSWER.set(Answer::Serve);
+    };
+    for (i, name) in names.iter().enumerate() {
+        reentered(&mut || scratches.push(frames.scratch()));
+        values.push(scratches[i].alloc(i));
+        reentered(&mut || frames.with_tag(*name, |_| ()));
+        reentered(&mut || _ = others[i].frame());
+        others[i].frame().alloc(i);
+    }
+    assert!(CALLS.get() > 6, "lists grew {} times", CALLS.get());
+    // SAFETY: in scratch arenas that are leased still.
+    assert!(values.iter().enumerate().all(|(i, &value)| unsafe { *value } == i), "an arena was leased twice");
+    drop(scratches);
+    others.iter_mut().for_each(|other| assert_eq!(other.end_frame().threads, 1));
+    FRAMES.set(None);
+    let mut frames = Arc::into_inner(frames).unwrap();
+    frames.end_frame();
+    let scopes =
+        |name: &str| frames.tags().iter().filter(|row| row.tag.name() == name).map(|row| row.scopes).sum::<usize>();
+    assert!(names.iter().all(|name| scopes(name) == 1));
+    assert!((1..=CALLS.get()).all(|call| scopes(&format!("in call {call}")) == 1));
+}
+
+#[test]
+fn allocator_that_has_no_memory_for_a_cache_is_not_needed() {
+    let alloc = SmartAlloc::default();
+    let pool = alloc.pool();
+    ANSWER.set(Answer::RefuseCaches);
+    CALLS.set(0);
+    let objects: Vec<Object> = (0..500).map(|i| pool.try_alloc_box([i; 8]).unwrap()).collect();
+    assert!((0..).zip(&objects).all(|(i, object)| **object == [i; 8]));
+    assert!(CALLS.get() > 0, "a cache was never asked for");
+    drop(objects);
+    ANSWER.set(Answer::Serve);
+    let stats = pool.stats();
+    assert_eq!((stats.outstanding_bytes, stats.depot_bytes), (0, 500 * 64));
+    drop(pool.alloc_box([1u64; 8]));
+    assert!(pool.stats().outstanding_bytes > 0, "there is a cache now");
 }

@@ -488,7 +488,7 @@ impl RawArena {
         if self.is_last::<M>(block, layout.size()) {
             self.note_high();
             self.cursor.set(at(self.cursor.get(), block.addr().get()));
-        } else if layout.size() > self.growth.max / 2 {
+        } else if layout.size() + layout.align() > self.growth.max / 2 {
             self.free_dedicated(block, layout);
         }
     }

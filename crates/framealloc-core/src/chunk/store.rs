@@ -5,7 +5,6 @@
 
 use alloc::sync::Arc;
 use core::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::{Chunk, ChunkList, Growth, Haul, TrimPolicy, smaller_and_smaller};
 use crate::annotate;
@@ -13,6 +12,7 @@ use crate::backend::Source;
 use crate::error::AllocError;
 use crate::governor::Resource;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::unwind::{attempt, resume};
 
 /// Where the arenas of one allocator get chunks from, and where their surplus goes.
 pub(crate) struct ChunkStore {
@@ -186,11 +186,9 @@ impl ChunkStore {
         let (mut bytes, mut panicked) = (0, None);
         while let Some(chunk) = list.pop_front() {
             bytes += chunk.bytes();
-            panicked = panicked.or(catch_unwind(AssertUnwindSafe(|| self.release(chunk))).err());
+            attempt(&mut panicked, || self.release(chunk));
         }
-        if let Some(panic) = panicked {
-            resume_unwind(panic);
-        }
+        resume(panicked);
         bytes
     }
 

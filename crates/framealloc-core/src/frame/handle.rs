@@ -9,12 +9,12 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
 use core::ptr::{self, NonNull};
-use std::panic::{self, AssertUnwindSafe};
 
 use crate::arena::raw::Refusal;
 use crate::arena::{RawArena, Reserved};
 use crate::frame::ALIGN;
 use crate::frame::stamp::Stamp;
+use crate::unwind::{Panic, attempt};
 
 /// Names a value that was published into a frame. `Copy`, `Send`, `Sync`, `'static`: it goes into components, messages and
 /// commands, where a borrow cannot.
@@ -219,9 +219,6 @@ unsafe fn drop_slice<T>(value: NonNull<u8>, len: usize) {
     unsafe { ptr::drop_in_place(ptr::slice_from_raw_parts_mut(value.cast::<T>().as_ptr(), len)) };
 }
 
-/// What is thrown by a destructor, to be thrown again when all have run.
-pub(crate) type Panic = std::boxed::Box<dyn core::any::Any + Send>;
-
 /// Runs the destructors of a list; how many, and the first panic among them.
 ///
 /// # Safety
@@ -237,19 +234,8 @@ pub(crate) unsafe fn run_destructors(list: *mut u8, panicked: &mut Option<Panic>
         count += entry.len;
         // SAFETY: the values were initialised when they were published, and are dropped once, here.
         let run = || unsafe { (entry.drop)(entry.value, entry.len) };
-        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run)) {
-            // The first panic is thrown on; a later one is dropped, which must not panic in its turn.
-            match panicked {
-                None => {
-                    *panicked = Some(payload);
-                    canary!("panic_stops_destructors", (), return count);
-                }
-                Some(_) => {
-                    if let Err(worse) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                        mem::forget(worse);
-                    }
-                }
-            }
+        if !attempt(panicked, run) {
+            canary!("panic_stops_destructors", (), return count);
         }
     }
     count

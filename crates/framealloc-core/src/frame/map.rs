@@ -81,6 +81,13 @@ macro_rules! table {
                     let frame = *self.table.allocator();
                     let mut empty = HashTable::<$item, _>::new_in(frame);
                     reserve_quietly(frame, (size, size_of::<$item>()), || empty.try_reserve(size, |_| 0))?;
+                    if empty.allocation_size() == self.table.allocation_size() {
+                        // Removed entries hold the rest of this one: it grows to the next size.
+                        let size = empty.capacity() + 1;
+                        drop(empty);
+                        empty = HashTable::new_in(frame);
+                        reserve_quietly(frame, (size, size_of::<$item>()), || empty.try_reserve(size, |_| 0))?;
+                    }
                     drop(empty);
                     self.table.reserve(additional);
                 }

@@ -31,7 +31,7 @@ pub use boxed::{__HeapBrand, __PoolBrand};
 pub use columns::Columns;
 pub use deque::FrameDeque;
 #[cfg(feature = "std")]
-pub(crate) use handle::{DropList, Panic};
+pub(crate) use handle::DropList;
 #[cfg(feature = "std")]
 pub use handle::{FrameHandle, StaleHandle};
 pub use map::{FrameMap, FrameSet};

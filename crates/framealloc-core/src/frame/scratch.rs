@@ -10,6 +10,7 @@ use std::vec::Vec;
 use crate::arena::{RawArena, Scope, scoped};
 use crate::chunk::{ChunkList, TrimPolicy};
 use crate::frame::{ALIGN, Frame, surface};
+use crate::reentry;
 
 /// A whole arena for temporary memory that dies before the frame does. Made by `SmartAlloc::scratch`.
 ///
@@ -63,7 +64,7 @@ impl Stash {
 
     #[inline]
     fn arenas(&self) -> &[Box<ScratchArena>] {
-        // SAFETY: the list changes in `lease` only, which no other borrow of it spans.
+        // SAFETY: the list changes in `lease` only, in which nothing is allocated while it does, and which no borrow of it spans.
         unsafe { &*self.arenas.get() }
     }
 
@@ -72,7 +73,7 @@ impl Stash {
         if self.arenas().iter().all(|arena| arena.leased.get()) {
             let arena = Box::new(ScratchArena { raw: make(), leased: Cell::new(false) });
             // SAFETY: this thread's list, of which no borrow is alive: `make` has returned.
-            unsafe { (*self.arenas.get()).push(arena) };
+            unsafe { reentry::push(&self.arenas, arena) };
         }
         let index = self.arenas().iter().position(|arena| !arena.leased.get()).unwrap_or(0);
         // SAFETY: the arena is boxed and stays until the allocator is dropped, or exclusively trimmed, which `&self` outlives.

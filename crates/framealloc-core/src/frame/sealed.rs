@@ -6,14 +6,14 @@ use alloc::sync::Arc;
 use core::cell::Cell;
 use core::fmt;
 use core::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::chunk::store::hauls;
 use crate::chunk::{Chunk, ChunkStore, Haul, Waiting};
-use crate::frame::handle::{FrameHandle, Panic, StaleHandle, run_destructors};
+use crate::frame::handle::{FrameHandle, StaleHandle, run_destructors};
 use crate::frame::stamp::Stamp;
 use crate::stats::FrameStats;
 use crate::sync::thread_local;
+use crate::unwind::{Panic, attempt, resume};
 
 /// The hauls of all threads of one frame, linked.
 #[derive(Clone, Copy, Debug)]
@@ -173,16 +173,11 @@ impl Drop for SealedFrame {
             let store = unsafe { Arc::from_raw(record.store) };
             reclaim(Seal { ends: Some((first, record.last)), bytes: record.bytes }, &store, &mut panicked);
             // It may be the last of its store, whose chunks then go back, of which a governor is told.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(store))) {
-                panicked.get_or_insert(payload);
-            }
+            attempt(&mut panicked, || drop(store));
         }
         DROPPING.set(None);
-        if let Some(payload) = panicked
-            && !std::thread::panicking()
-        {
-            std::panic::resume_unwind(payload);
-        }
+        attempt(&mut panicked, || drop(store));
+        resume(panicked);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Promises that only the owning thread ever touches a cache, that it is bounded, and that its objects return to the
 //! depot when the thread dies. What is free beyond its bounds is the depot's.
 
+use core::alloc::Layout;
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
@@ -40,7 +41,7 @@ pub(super) struct Magazine {
     slots: [Cell<MaybeUninit<NonNull<u8>>>; LIMIT],
 }
 
-/// The magazines of one thread for one pool. The thread's list of residents holds the only lasting reference.
+/// The magazines of one thread for one pool. The thread's list of residents owns it, by a [`Lodger`].
 pub(super) struct Cache {
     magazines: [Magazine; CLASSES],
     /// An empty parcel, for the next exchange with the depot.
@@ -100,7 +101,7 @@ pub(super) fn existing(core: &PoolCore) -> Option<*const Cache> {
 }
 
 /// This thread's cache of `core`'s pool, made if need be, and the last used from now on; `None` if the thread is past
-/// its guard. User code may have run.
+/// its guard or there is no memory for one. User code may have run.
 pub(super) fn current(core: &Arc<PoolCore>) -> Option<*const Cache> {
     if thread::is_late() {
         return None;
@@ -116,18 +117,20 @@ fn register(core: &Arc<PoolCore>) -> Option<*const Cache> {
     if core.door().strong_count() == 0 {
         return None;
     }
-    let cache = Cache::new(core);
-    thread::register(core.id(), Arc::as_ptr(&cache).cast(), cache);
+    let cache = Cache::try_new(core)?;
+    thread::register(core.id(), cache.as_ptr().cast(), Arc::new(Lodger(cache)));
     // Registering may drop the caches of closed pools, and with that run a governor, which may even have closed
     // this one: what counts is what the list says now.
     existing(core)
 }
 
 impl Cache {
-    /// An empty cache, built in place: most of it is slots, which get their values when they are used.
-    fn new(core: &Arc<PoolCore>) -> Arc<Self> {
-        let mut cache = Arc::<Self>::new_uninit();
-        let place = Arc::get_mut(&mut cache).expect("nobody else has it yet").as_mut_ptr();
+    /// An empty cache in a box of its own, if there is memory for it. Built in place: most of it is slots, which get their values
+    /// when they are used.
+    fn try_new(core: &Arc<PoolCore>) -> Option<NonNull<Self>> {
+        // SAFETY: a cache takes memory.
+        let cache = NonNull::new(unsafe { std::alloc::alloc(Layout::new::<Self>()) }.cast::<Self>())?;
+        let place = cache.as_ptr();
         // SAFETY: the place is valid for a cache, and all fields are written but the slots, which need no value.
         unsafe {
             (&raw mut (*place).spare).write(Cell::new(None));
@@ -139,8 +142,8 @@ impl Cache {
                 (&raw mut (*magazine).len).write(Cell::new(0));
                 canary!("cold_unwritten", (&raw mut (*magazine).cold).write(Cell::new(0)), ());
             }
-            cache.assume_init()
         }
+        Some(cache)
     }
 
     /// The magazine of `class`.
@@ -174,13 +177,29 @@ impl Cache {
     }
 }
 
-impl Resident for Cache {
+/// Owns a thread's cache.
+struct Lodger(NonNull<Cache>);
+
+// SAFETY: as a box of a cache, which is both.
+unsafe impl Send for Lodger {}
+// SAFETY: as above.
+unsafe impl Sync for Lodger {}
+
+impl Resident for Lodger {
     fn thread_exit(&self, _: Token) {
         // Dropping the thread's reference, which follows, does all there is to do.
     }
 
     fn is_abandoned(&self) -> bool {
-        self.door.strong_count() == 0
+        // SAFETY: alive until this is dropped.
+        unsafe { self.0.as_ref() }.door.strong_count() == 0
+    }
+}
+
+impl Drop for Lodger {
+    fn drop(&mut self) {
+        // SAFETY: made by `Cache::try_new` from the program's allocator with a box's layout, and dropped here, once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 

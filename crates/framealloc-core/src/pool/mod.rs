@@ -40,11 +40,13 @@ use shared::PoolCore;
 /// two, or half-way between two of them. Larger ones come straight from the backend. A clone is another name of the same
 /// pool. Boxes do not borrow the pool: they may be dropped after it, on any thread.
 ///
-/// Where many more objects are free than before, freeing one asks the program's allocator for 2 KiB, so that a batch can be handed
-/// on; a refusal does no harm. A loop that may not call it at all frees on another thread, or trims before and warms up.
+/// A thread that comes to a pool for the first time, be it to free, asks the program's allocator for its cache, some 100 KiB; where
+/// many more objects are free than before, freeing one asks it for 2 KiB, so that a batch can be handed on. A refusal of either does
+/// no harm but that the lock is taken more often. A loop that may not call it at all warms up before.
 ///
-/// A pool is closed when its `SmartAlloc` and all its clones are gone. Then free slabs go back to their backend, and
-/// each of the others follows when its last object is dropped.
+/// A pool is closed when its `SmartAlloc` and all its clones are gone. Then free slabs go back to their backend, and each of the
+/// others follows when its last object is dropped; those of which a live thread has objects in its cache, when that frees an object
+/// of the pool, comes to other pools or allocators for the first time, or ends.
 ///
 /// As an [`Allocator`] the pool panics, and unwinds, where it has no memory; a collection
 /// would make an abort of an `Err`. [`fallible`](Self::fallible) is the one that returns it, for the `try_` methods of

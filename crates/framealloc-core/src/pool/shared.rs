@@ -5,6 +5,7 @@
 
 use core::alloc::Layout;
 use core::iter;
+use core::mem;
 use core::ptr::NonNull;
 use std::boxed::Box;
 use std::sync::{Arc, Weak};
@@ -272,6 +273,23 @@ impl PoolCore {
     }
 }
 
+/// An object that is on its way into a magazine. Dropped, the depot takes it: user code that unwinds meanwhile does not lose it.
+struct OnItsWay<'a> {
+    core: &'a Arc<PoolCore>,
+    class: usize,
+    object: NonNull<u8>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        // The slab's reference may go with the object.
+        let core = Arc::clone(self.core);
+        // SAFETY: the object is of this core's slabs and class, and used by nobody (`free_slow`).
+        let doomed = unsafe { core.put(self.class, iter::once(self.object)) };
+        drop(doomed);
+    }
+}
+
 /// Frees an object when the last-used cache cannot take it.
 ///
 /// # Safety
@@ -283,6 +301,7 @@ pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
     // SAFETY: until it is in a magazine or the depot, the object keeps its slab alive, and that its core. It is put
     // there last.
     let (core, class) = unsafe { (slab::core(slab), slab::class(slab)) };
+    let object = OnItsWay { core: &core, class, object };
     let (mut parcel, mut asked) = (None, false);
     loop {
         // SAFETY: as above.
@@ -290,17 +309,11 @@ pub(super) unsafe fn free_slow(slab: Slab, object: NonNull<u8>) {
         if closed {
             core.drain_own_cache();
         }
-        let Some(cache) = (if closed { None } else { cache::current(&core) }) else {
-            // The slab's reference may go with the object.
-            let core = Arc::clone(&core);
-            // SAFETY: the caller hands the object over.
-            let doomed = unsafe { core.put(class, iter::once(object)) };
-            drop(doomed);
-            return;
-        };
+        let Some(cache) = (if closed { None } else { cache::current(&core) }) else { return };
         // SAFETY: the cache is this thread's, and no user code has run since it was looked up.
         let cache = unsafe { &*cache };
-        if cache.magazine(class).push(class, object) {
+        if cache.magazine(class).push(class, object.object) {
+            mem::forget(object);
             return;
         }
         // None is dropped here: the program's allocator would run.

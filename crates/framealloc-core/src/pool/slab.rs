@@ -5,7 +5,6 @@
 
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::class::{self, LINE};
@@ -15,6 +14,7 @@ use super::shared::PoolCore;
 use crate::annotate;
 use crate::backend::Block;
 use crate::sync::{AtomicU64, Ordering};
+use crate::unwind::{attempt, resume};
 
 /// Bytes of a slab, and its alignment.
 pub(super) const SLAB: usize = 64 << 10;
@@ -236,7 +236,7 @@ impl Doomed {
 
 impl Drop for Doomed {
     fn drop(&mut self) {
-        let mut panic = None;
+        let mut panicked = None;
         while let Some(slab) = self.head {
             // SAFETY: the slab is known to this list alone (`push`), so that its reference to the core and its
             // block are taken out once; the header is not touched afterwards.
@@ -247,11 +247,10 @@ impl Drop for Doomed {
             #[cfg(feature = "hardened")]
             guard::remove_slab(slab);
             // The governor is told of every slab; if it panics the rest are given back all the same.
-            let given = catch_unwind(AssertUnwindSafe(|| core.give_back_slab(block)));
-            panic = panic.or(given.err());
+            attempt(&mut panicked, || core.give_back_slab(block));
+            // It may be the last of its core, with which the source and the backends go.
+            attempt(&mut panicked, || drop(core));
         }
-        if let Some(panic) = panic {
-            resume_unwind(panic);
-        }
+        resume(panicked);
     }
 }

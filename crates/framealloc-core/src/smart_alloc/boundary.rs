@@ -7,9 +7,10 @@ use crate::backend::ask;
 use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
 use crate::error::{AllocError, AllocErrorKind};
-use crate::frame::{Panic, Seal, SealedFrame, Stamp};
+use crate::frame::{Seal, SealedFrame, Stamp};
 use crate::stats::FrameStats;
 use crate::sync::Ordering;
+use crate::unwind::{Panic, resume};
 
 impl SmartAlloc {
     /// Begins a frame; its number. Beginning twice changes nothing: everything since the last end is one frame.
@@ -325,14 +326,6 @@ impl ExclusiveCore<'_> {
             ask(governor, (), |governor| governor.end_frame(&stats, &threads));
             self.exclusive_mut().threads = threads;
         }
-    }
-}
-
-/// Goes on with a panic of a destructor, if there was one.
-#[inline]
-fn resume(panicked: Option<Panic>) {
-    if let Some(payload) = panicked {
-        std::panic::resume_unwind(payload);
     }
 }
 

@@ -63,9 +63,9 @@ impl NumaRouter {
     ///
     /// # Panics
     ///
-    /// If a lease is out.
+    /// If a lease is out on any node: then no node's frame has ended.
     pub fn end_frame(&mut self) -> Vec<FrameStats> {
-        self.allocators.iter_mut().map(|(_, alloc)| alloc.end_frame()).collect()
+        self.try_end_frame().unwrap_or_else(|error| error.raise())
     }
 
     /// Ends the frame on every node; what each used, in the order of [`nodes`](Self::nodes).

@@ -1,13 +1,14 @@
 //! Tags: whose bytes these are. Counted by cursor differences, so that no allocation pays for them.
 
 use core::cell::{Cell, UnsafeCell};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::vec::Vec;
 
 use super::SmartAlloc;
 use crate::arena::raw::OpenTag;
 use crate::backend::ask;
 use crate::governor::{Tag, Verdict};
+use crate::reentry;
+use crate::unwind::{attempt, resume};
 
 /// What was allocated under a tag in one frame, by all threads. Scratch memory is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +72,13 @@ impl TagTable {
     }
 
     fn add(&self, counts: &TagStats) {
-        // SAFETY: this thread's table, borrowed for this statement only, in which no user code runs.
-        row(unsafe { &mut *self.rows.get() }, counts.tag).add(counts);
+        // SAFETY: this thread's table, borrowed for this statement only, in which nothing is allocated.
+        match unsafe { &mut *self.rows.get() }.iter_mut().find(|row| row.tag == counts.tag) {
+            Some(row) => row.add(counts),
+            // The program's allocator runs: should it count under this very tag, there are two rows until the boundary.
+            // SAFETY: this thread's table, of which no borrow is alive.
+            None => unsafe { reentry::push(&self.rows, *counts) },
+        }
     }
 
     /// Moves the counts into the table of all threads. At an exclusive point only.
@@ -170,12 +176,10 @@ impl Drop for Close<'_> {
         arena.replace_tag(self.outer);
         arena.set_grant(self.outer_grant);
         if let Some(governor) = self.alloc.core.governor() {
-            let told =
-                catch_unwind(AssertUnwindSafe(|| ask(governor, (), |governor| governor.close_tag(self.tag, bytes))));
-            // A second panic while the scope is left by a first one would be an abort.
-            if let (Err(panic), false) = (told, std::thread::panicking()) {
-                resume_unwind(panic);
-            }
+            // The scope may be left by a panic: a second one would be an abort.
+            let mut panicked = None;
+            attempt(&mut panicked, || ask(governor, (), |governor| governor.close_tag(self.tag, bytes)));
+            resume(panicked);
         }
     }
 }

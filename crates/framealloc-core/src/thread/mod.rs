@@ -7,8 +7,8 @@
 mod registry;
 
 use core::cell::{Cell, RefCell};
+use core::mem;
 use core::num::NonZeroU64;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::vec::Vec;
 
@@ -16,6 +16,7 @@ pub(crate) use registry::Registry;
 
 use crate::sync::process::AtomicU64;
 use crate::sync::{Ordering, thread_local};
+use crate::unwind::{attempt, discard, resume};
 
 /// Something of an instance that belongs to one thread: its arenas, or its pool caches.
 pub(crate) trait Resident: Send + Sync + 'static {
@@ -65,10 +66,14 @@ impl Drop for Guard {
         while let Some(entry) = { self.residents.borrow_mut().pop() } {
             // A panic (of a governor that is told what goes back) would end the process here, and keep the others from
             // being told.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
+            let mut panicked = None;
+            attempt(&mut panicked, || {
                 entry.resident.thread_exit(token);
                 drop(entry);
-            }));
+            });
+            if let Some(payload) = panicked {
+                discard(payload);
+            }
         }
     }
 }
@@ -109,20 +114,46 @@ pub(crate) fn find(instance: u64) -> Option<*const ()> {
 }
 
 /// Registers `resident` of `instance` for this thread; false if the thread is past its guard and nothing was done.
+///
+/// Memory is taken and given back while the list is not borrowed: the program's allocator may come back in here.
 pub(crate) fn register(instance: u64, address: *const (), resident: Arc<dyn Resident>) -> bool {
     if is_late() {
         return false;
     }
-    let mut forgotten = Vec::new();
-    let registered = GUARD.try_with(|guard| {
-        let mut list = guard.residents.borrow_mut();
-        // Instances that are gone are dropped when the list would have to grow, which makes it amortised constant.
-        if list.len() == list.capacity() {
-            forgotten.extend(list.extract_if(.., |entry| entry.resident.is_abandoned()));
+    let mut entry = Some(Entry { instance, address, resident });
+    // What the list grows into, and what takes the residents of instances that are gone.
+    let (mut larger, mut forgotten) = (Vec::new(), Vec::new());
+    loop {
+        let added = GUARD.try_with(|guard| {
+            let mut list = guard.residents.borrow_mut();
+            // Those are dropped when the list would have to grow, which makes it amortised constant.
+            if list.len() == list.capacity() {
+                if larger.capacity() <= list.len() || forgotten.capacity() < list.len() {
+                    return Err(list.len());
+                }
+                forgotten.extend(list.extract_if(.., |entry| entry.resident.is_abandoned()));
+                if list.len() == list.capacity() {
+                    larger.append(&mut list);
+                    mem::swap(&mut *list, &mut larger);
+                }
+            }
+            list.extend(entry.take());
+            Ok(())
+        });
+        match added {
+            Ok(Ok(())) => break,
+            Ok(Err(len)) => {
+                larger = Vec::with_capacity((len + 1).next_power_of_two().max(4));
+                forgotten = Vec::with_capacity(larger.capacity());
+            }
+            Err(_) => return false,
         }
-        list.push(Entry { instance, address, resident });
-    });
-    // Dropped here, where the list is not borrowed.
-    drop(forgotten);
-    registered.is_ok()
+    }
+    // A governor is told of what goes back: all of them go, whatever it does.
+    let mut panicked = None;
+    for entry in forgotten {
+        attempt(&mut panicked, || drop(entry));
+    }
+    resume(panicked);
+    true
 }

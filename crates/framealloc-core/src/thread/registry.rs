@@ -6,13 +6,16 @@
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
-use core::ptr;
+use core::ops::Deref;
+use core::ptr::{self, NonNull};
 
 use crossbeam_utils::CachePadded;
 
 use super::{Resident, Token, find, is_late, register, token};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
+use crate::unwind::{attempt, resume};
 
 /// Nobody's: may be claimed.
 const FREE: u64 = 0;
@@ -70,12 +73,11 @@ impl<S: Send + 'static> Registry<S> {
         Self { instance, head: AtomicPtr::new(ptr::null_mut()), on_exit }
     }
 
-    fn slots(&self) -> impl Iterator<Item = &Slot<S>> {
+    fn slots(&self) -> impl Iterator<Item = SlotRef<'_, S>> {
         // Acquire: pairs with the Release that put the slot at the head, so that its content and link are visible.
         let mut at = self.head.load(Ordering::Acquire);
         core::iter::from_fn(move || {
-            // SAFETY: a slot on the list lives as long as the registry.
-            let slot = unsafe { at.as_ref() }?;
+            let slot = SlotRef { slot: NonNull::new(at)?, registry: PhantomData };
             at = slot.next;
             Some(slot)
         })
@@ -92,28 +94,21 @@ impl<S: Send + 'static> Registry<S> {
             return (unsafe { &*address.cast::<S>() }, true);
         }
         let word = token().word() | if late { ORPHANED } else { 0 };
-        let own = |slot: &&Slot<S>| slot.owner.load(Ordering::Relaxed) == word;
+        let own = |slot: &SlotRef<'_, S>| slot.owner.load(Ordering::Relaxed) == word;
         let slot = match late.then(|| self.slots().find(own)).flatten().or_else(|| self.claim_free(word)) {
             Some(slot) => slot,
             None => self.push(word, make()),
         };
         let content = slot.content();
-        if !late {
-            // SAFETY: the slots are made by `Arc::into_raw` in `push`, and the registry keeps its count.
-            let resident: Arc<dyn Resident> = unsafe {
-                Arc::increment_strong_count(ptr::from_ref(slot));
-                Arc::from_raw(ptr::from_ref(slot))
-            };
-            if !register(self.instance, ptr::from_ref(content).cast(), resident) {
-                // The guard ran between: from now on this thread is late.
-                slot.owner.store(word | ORPHANED, Ordering::Relaxed);
-                return (content, false);
-            }
+        if !late && !register(self.instance, ptr::from_ref(content).cast(), slot.resident()) {
+            // The guard ran between: from now on this thread is late.
+            slot.owner.store(word | ORPHANED, Ordering::Relaxed);
+            return (content, false);
         }
         (content, !late)
     }
 
-    fn claim_free(&self, word: u64) -> Option<&Slot<S>> {
+    fn claim_free(&self, word: u64) -> Option<SlotRef<'_, S>> {
         // Acquire: pairs with the Release of `boundary`, so that what the last owner and the exclusive point left is visible.
         self.slots().find(|slot| {
             slot.owner.load(Ordering::Relaxed) == FREE
@@ -128,7 +123,7 @@ impl<S: Send + 'static> Registry<S> {
         })
     }
 
-    fn push(&self, word: u64, content: S) -> &Slot<S> {
+    fn push(&self, word: u64, content: S) -> SlotRef<'_, S> {
         let slot = Arc::into_raw(Arc::new(Slot {
             owner: AtomicU64::new(word),
             instance: self.instance,
@@ -144,8 +139,8 @@ impl<S: Send + 'static> Registry<S> {
             // Release: pairs with the Acquire of `slots`.
             let published = canary!("slot_list_relaxed", Ordering::Release, Ordering::Relaxed);
             match self.head.compare_exchange(head, slot, published, Ordering::Relaxed) {
-                // SAFETY: on the list, and so alive as long as the registry.
-                Ok(_) => return unsafe { &*slot },
+                // SAFETY: `into_raw` never returns null.
+                Ok(_) => return SlotRef { slot: unsafe { NonNull::new_unchecked(slot) }, registry: PhantomData },
                 Err(newer) => head = newer,
             }
         }
@@ -176,15 +171,46 @@ impl<S: Send + 'static> Registry<S> {
     }
 }
 
-impl<S> Slot<S> {
-    fn content(&self) -> &S {
-        // SAFETY: initialised until the registry is dropped; only shared references to it are ever made before.
-        unsafe { (*self.content.get()).assume_init_ref() }
+/// A slot on the list of a registry, with the provenance of its whole allocation, counts included.
+struct SlotRef<'r, S: 'static> {
+    slot: NonNull<Slot<S>>,
+    registry: PhantomData<&'r Registry<S>>,
+}
+
+impl<S> Deref for SlotRef<'_, S> {
+    type Target = Slot<S>;
+
+    fn deref(&self) -> &Slot<S> {
+        // SAFETY: a slot on the list lives as long as the registry.
+        unsafe { self.slot.as_ref() }
+    }
+}
+
+impl<'r, S> SlotRef<'r, S> {
+    fn content(&self) -> &'r S {
+        // SAFETY: alive as long as the registry, and initialised until that is dropped; only shared references to it are ever
+        // made before.
+        unsafe { (*self.slot.as_ref().content.get()).assume_init_ref() }
+    }
+
+    /// A count of its own.
+    fn resident(&self) -> Arc<dyn Resident>
+    where
+        S: Send,
+    {
+        let slot = self.slot.as_ptr();
+        // SAFETY: made by `Arc::into_raw` in `push`, and the registry keeps its count.
+        unsafe {
+            Arc::increment_strong_count(slot);
+            Arc::from_raw(slot)
+        }
     }
 }
 
 impl<S: 'static> Drop for Registry<S> {
+    /// Drops the contents. If the governor or a backend panics the rest are dropped all the same.
     fn drop(&mut self) {
+        let mut panicked = None;
         let mut at = self.head.load(Ordering::Acquire);
         while !at.is_null() {
             // SAFETY: made by `Arc::into_raw`, and its count given up here, once. Threads that keep the slot as a resident
@@ -193,7 +219,8 @@ impl<S: 'static> Drop for Registry<S> {
             at = slot.next;
             slot.owner.store(RETIRED, Ordering::Release);
             // SAFETY: nobody uses the instance any more; a retired slot's content is not touched again.
-            unsafe { (*slot.content.get()).assume_init_drop() };
+            attempt(&mut panicked, || unsafe { (*slot.content.get()).assume_init_drop() });
         }
+        resume(panicked);
     }
 }

@@ -198,7 +198,8 @@ impl RawArena {
     /// The dedicated chunk that `block` is alone in, if its layout says that it has one and it is among the newest.
     pub(super) fn dedicated_chunk(&self, block: NonNull<u8>, layout: Layout) -> Option<Chunk> {
         const LOOK: usize = 8;
-        if !self.growth.is_dedicated(annotate::span(layout.size(), self.min_align), layout.align()) {
+        let span = annotate::span(layout.size(), self.min_align);
+        if layout.size() == 0 || !self.growth.is_dedicated(span, layout.align()) {
             return None;
         }
         // The newest are the likeliest: collections grow and are dropped in the reverse order of their making.

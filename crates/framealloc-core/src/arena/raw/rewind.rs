@@ -56,6 +56,7 @@ impl RawArena {
     #[cold]
     #[inline(never)]
     fn rewind_chunks(&self, to: &Checkpoint) {
+        self.stamp_current();
         self.note_filled();
         let (mut used, mut spare) = (self.used.get(), self.spare.get());
         while used.back() != to.chunk {

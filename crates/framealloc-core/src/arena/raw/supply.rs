@@ -11,6 +11,7 @@ use crate::backend::{AllocationResult, AllocatorBackend, Block, Live, SystemBack
 use crate::chunk::ChunkStore;
 use crate::chunk::{Chunk, ChunkList, smaller_and_smaller};
 use crate::error::{AllocError, AllocErrorKind};
+use crate::unwind::{attempt, resume};
 
 /// Where an arena's chunks come from.
 pub(crate) enum Supply {
@@ -52,13 +53,14 @@ impl Supply {
         })
     }
 
-    /// Gives chunks, which nobody uses any more, back to where they came from; the number of bytes.
+    /// Gives chunks, which nobody uses any more, back to where they came from; the number of bytes. If the governor or a backend
+    /// panics the rest go back all the same.
     pub(super) fn release(&self, mut list: ChunkList) -> usize {
-        let mut bytes = 0;
+        let (mut bytes, mut panicked) = (0, None);
         while let Some(chunk) = list.pop_front() {
             bytes += chunk.bytes();
             annotate::passed_on(chunk.start().as_ptr(), chunk.capacity());
-            match self {
+            attempt(&mut panicked, || match self {
                 #[cfg(feature = "std")]
                 Self::Store(store) => store.release(chunk),
                 Self::Global | Self::Own(_) => {
@@ -74,8 +76,9 @@ impl Supply {
                         _ => unsafe { SystemBackend::new().deallocate(ptr, layout) },
                     }
                 }
-            }
+            });
         }
+        resume(panicked);
         bytes
     }
 }
