@@ -656,6 +656,17 @@ fn payload_whose_destructor_panics_does_no_harm() {
 }
 
 #[test]
+fn collection_that_is_refused_says_why() {
+    let clerk = Clerk::new();
+    let alloc = governed(&clerk);
+    let mut list = alloc.frame_vec::<u64>();
+    clerk.answer(0, Verdict::Deny);
+    let error = list.try_reserve(10).unwrap_err();
+    assert!(matches!(error.kind(), AllocErrorKind::Refused { allowed: 0, .. }), "{error}");
+    list.try_reserve(10).unwrap();
+}
+
+#[test]
 fn tag_left_by_a_panic_survives_a_governor_that_panics_too() {
     let (clerk, armed) = panicking(Call::CloseTag);
     let alloc = governed(&clerk);

@@ -57,6 +57,36 @@ fn chunks_that_scopes_need_in_every_round_stay() {
 }
 
 #[test]
+fn sealed_frame_gives_back_what_it_took_and_no_more() {
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_frame_chunk(1024, 4096));
+    for _ in 0..3 {
+        // Chunks of their own: the first one's is used again by the third, the second one's goes with the frame.
+        let list = |byte, len| {
+            let mut list = alloc.frame_vec();
+            list.resize(len, byte);
+            list
+        };
+        let (first, second) = (list(0u8, 20_000), list(1u8, 30_000));
+        drop(first);
+        let third = list(2u8, 20_000);
+        assert_eq!((second[29_999], third[19_999]), (1, 2));
+        drop(third);
+        std::mem::forget(second);
+        (0..10).for_each(|_| _ = alloc.frame().alloc([0u8; 1000]));
+        let sealed = alloc.seal_frame();
+        let (held, stored) = (alloc.stats().committed, alloc.stats().stored);
+        drop(sealed);
+        let stats = alloc.stats();
+        assert_eq!(stats.committed, held);
+        // All but the chunk that was freed, which the thread keeps.
+        let kept = held - stats.stored;
+        assert!((20_000..24_000).contains(&kept) && stored < stats.stored, "{kept} of {held}, {stored} before");
+        alloc.trim();
+        assert_eq!((alloc.stats().committed, alloc.stats().stored), (0, 0));
+    }
+}
+
+#[test]
 fn one_spike_does_not_leave_its_largest_chunk_to_small_frames() {
     for in_flight in [1, 3] {
         let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(in_flight));

@@ -595,6 +595,47 @@ fn backend_that_panics_when_it_frees_loses_no_other_chunk() {
 }
 
 #[test]
+fn clones_of_a_slice_are_its_elements() {
+    let arena = Arena::new();
+    let source: Vec<u32> = (0..1000).collect();
+    assert_eq!(arena.alloc_slice_clone(&source), &source[..]);
+    let texts: [&str; 3] = ["a", "bc", ""];
+    assert_eq!(arena.alloc_slice_clone(&texts), &texts);
+}
+
+#[test]
+fn iterator_that_ends_early_leaves_the_peak_as_it_was() {
+    let arena = Arena::new();
+    let mut list = arena.vec();
+    list.extend_from_slice(&[0u8; 4000]);
+    drop(list);
+    assert_eq!((arena.stats().bytes_allocated, arena.stats().peak), (0, 4000));
+    // A hint of 20 words, of which two come.
+    let words = arena.alloc_slice_fill_iter((0..20u64).filter(|i| i % 10 == 0));
+    assert_eq!(words, [0, 10]);
+    assert_eq!((arena.stats().bytes_allocated, arena.stats().peak), (16, 4000));
+}
+
+#[test]
+fn waste_is_what_is_left_of_the_chunks_that_were_left() {
+    // What a chunk of a kilobyte holds.
+    let arena: Arena = Arena::with_chunk_sizes(1024, 1024);
+    let mut words = 0;
+    while arena.stats().chunks < 2 {
+        arena.alloc(0u64);
+        words += 1;
+    }
+    let room = (words - 1) * size_of::<u64>();
+    assert_eq!((arena.stats().waste, (700..1024).contains(&room)), (0, true));
+
+    let arena: Arena = Arena::with_chunk_sizes(1024, 1024);
+    for left in 1..4 {
+        arena.alloc([0u64; 60]);
+        assert_eq!(arena.stats().waste, (left - 1) * (room - 480));
+    }
+}
+
+#[test]
 fn zero_sized_values_of_every_alignment() {
     #[repr(align(4096))]
     #[derive(Clone, Copy)]
