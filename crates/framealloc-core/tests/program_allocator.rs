@@ -208,7 +208,8 @@ fn allocator_that_has_no_memory_for_a_cache_is_not_needed() {
     drop(objects);
     ANSWER.set(Answer::Serve);
     let stats = pool.stats();
-    assert_eq!((stats.outstanding_bytes, stats.depot_bytes), (0, 500 * 64));
+    assert_eq!(stats.outstanding_bytes, 0);
+    assert!(stats.depot_bytes >= 500 * 64);
     drop(pool.alloc_box([1u64; 8]));
     assert!(pool.stats().outstanding_bytes > 0, "there is a cache now");
 }

@@ -178,12 +178,13 @@ impl Carver {
     /// More objects than a slab has room for, which lie in slabs, apart from each other and from `others`.
     fn take(&self, layout: Layout, others: &[NonNull<u8>]) -> Vec<NonNull<u8>> {
         let mut all = others.to_vec();
-        all.extend((0..=SLAB / layout.size()).map(|_| self.0.allocate(layout).unwrap().cast::<u8>()));
+        let size = class::size(class::of(layout).unwrap());
+        all.extend((0..=SLAB / size).map(|_| self.0.allocate(layout).unwrap().cast::<u8>()));
         let mut places: Vec<_> = all.iter().map(|object| object.addr().get()).collect();
         places.sort_unstable();
         // A slab's first bytes are its header, and an object behind its end would be there.
         assert!(places.iter().all(|place| place % SLAB != 0 && place % SLAB + layout.size() <= SLAB), "{places:x?}");
-        assert!(places.windows(2).all(|pair| pair[0] + layout.size() <= pair[1]), "{places:x?}");
+        assert!(places.windows(2).all(|pair| pair[0] + size <= pair[1]), "{places:x?}");
         all.split_off(others.len())
     }
 }
@@ -191,7 +192,7 @@ impl Carver {
 impl Drop for Carver {
     fn drop(&mut self) {
         assert!(crate::thread::is_late(), "it has a cache");
-        let layout = Layout::new::<[u64; 512]>();
+        let layout = Layout::new::<[u64; 128]>();
         let free = |objects: &[NonNull<u8>]| {
             // SAFETY: taken from the pool with this layout, and not used again.
             objects.iter().for_each(|&object| unsafe { self.0.deallocate(object, layout) });
