@@ -46,10 +46,14 @@ pub(crate) fn resume(first: Option<Panic>) {
     let _ = first;
 }
 
-/// Drops a payload, whose destructor may panic in its turn.
+/// Drops a payload, whose destructor may panic in its turn, with a payload that may do so as well: the last of a few is forgotten.
 #[cfg(feature = "std")]
-pub(crate) fn discard(payload: Panic) {
-    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        core::mem::forget(worse);
+pub(crate) fn discard(mut payload: Panic) {
+    for _ in 0..8 {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(worse) => payload = worse,
+        }
     }
+    core::mem::forget(payload);
 }
