@@ -64,8 +64,8 @@ pub(super) const ALL: &[Argument] = &[
         "pool-8-producer",
         POOL,
         "time",
-        "on one side of the bar or the other: medians of five processes were 0.40 to 0.61 on one day and 0.62 on another, while the ring \
-         that frees nothing took 0.7 of the pool's time on both. What the pool adds to it is not the travel of addresses: parcels that \
+        "on one side of the bar or the other: medians of five processes were 0.40 to 0.61 on one day, 1.02 in one that was disturbed, and 0.62 on another day, while the ring \
+         that frees nothing took 0.6 to 0.7 of the pool's time on both. What the pool adds to it is not the travel of addresses: parcels that \
          hold a slab and 16 bits for each of its objects, two bytes instead of eight, took 1.47 to 1.75 of the ring's time where \
          addresses took 1.35 to 1.65 in runs by turns, for packing costs what the travel saves; and asking for the lines of the next \
          parcel when one is taken changed nothing, 1.45 to 1.55.",
