@@ -32,6 +32,14 @@ pub(crate) fn attempt(first: &mut Option<Panic>, f: impl FnOnce()) -> bool {
     true
 }
 
+/// Runs `f`, and drops what it throws.
+#[cfg(feature = "std")]
+pub(crate) fn quietly(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        discard(payload);
+    }
+}
+
 /// Throws the panic that was kept, if there is one and none is under way.
 pub(crate) fn resume(first: Option<Panic>) {
     #[cfg(feature = "std")]
@@ -48,7 +56,7 @@ pub(crate) fn resume(first: Option<Panic>) {
 
 /// Drops a payload, whose destructor may panic in its turn, with a payload that may do so as well: the last of a few is forgotten.
 #[cfg(feature = "std")]
-pub(crate) fn discard(mut payload: Panic) {
+fn discard(mut payload: Panic) {
     for _ in 0..8 {
         match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             Ok(()) => return,

@@ -11,7 +11,7 @@ use super::{AllocationResult, AllocatorBackend, Block, Live, SystemBackend, chec
 use crate::error::{AllocError, AllocErrorKind};
 use crate::governor::{Governor, Request, Resource};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
-use crate::unwind::attempt;
+use crate::unwind::quietly;
 
 /// Set in [`Block::owner`] if the governor was not asked, because it was the governor that needed the memory: then it
 /// is not told of the release either, so that its books balance.
@@ -136,7 +136,7 @@ impl Source {
             }
             Err(panic) => {
                 // Of two panics, the backend's is the cause.
-                attempt(&mut None, || settle(0));
+                quietly(|| settle(0));
                 resume_unwind(panic)
             }
         };
@@ -150,7 +150,7 @@ impl Source {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| settle(size))) {
             // It was told of the block, whatever it made of that: so it is told of the release too.
             // SAFETY: the block was just taken and nobody else has seen it.
-            attempt(&mut None, || unsafe { self.give_back(resource, block) });
+            quietly(|| unsafe { self.give_back(resource, block) });
             resume_unwind(panic)
         }
         Ok(block)

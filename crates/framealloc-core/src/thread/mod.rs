@@ -16,7 +16,7 @@ pub(crate) use registry::Registry;
 
 use crate::sync::process::AtomicU64;
 use crate::sync::{Ordering, thread_local};
-use crate::unwind::{attempt, discard, resume};
+use crate::unwind::{attempt, quietly, resume};
 
 /// Something of an instance that belongs to one thread: its arenas, or its pool caches.
 pub(crate) trait Resident: Send + Sync + 'static {
@@ -66,14 +66,10 @@ impl Drop for Guard {
         while let Some(entry) = { self.residents.borrow_mut().pop() } {
             // A panic (of a governor that is told what goes back) would end the process here, and keep the others from
             // being told.
-            let mut panicked = None;
-            attempt(&mut panicked, || {
+            quietly(|| {
                 entry.resident.thread_exit(token);
                 drop(entry);
             });
-            if let Some(payload) = panicked {
-                discard(payload);
-            }
         }
     }
 }
