@@ -79,7 +79,7 @@ fn run(args: &Args) -> Result<(), String> {
     if !args.names.is_empty() && !args.update {
         return Ok(());
     }
-    let data = if args.names.is_empty() { data } else { kept(&cache)?.updated(data) };
+    let data = if args.names.is_empty() { data } else { kept(&cache)?.updated(data)? };
     keep(&cache, &data)?;
     report::write(&docs, &data)
 }

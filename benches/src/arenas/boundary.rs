@@ -3,9 +3,10 @@
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Barrier, Mutex, PoisonError, RwLock};
 
 use bump_scope::traits::BumpAllocatorTyped;
+use bump_scope::{BumpBox, BumpPool};
 use framealloc::{AllocConfig, SmartAlloc};
 use memkit::MkAllocator;
 
@@ -235,8 +236,8 @@ fn cold() -> Row {
 const ENDED: usize = 8;
 
 /// The end of a frame and the beginning of the next one, apart from what was allocated in between.
-fn ended(id: &'static str, work: &'static str, at_most: f64, contenders: Vec<Contender>) -> Row {
-    let bar = Bar { ours: SMART, rivals: &[], figure: Figure::Count, at_most };
+fn ended(id: &'static str, work: &'static str, contenders: Vec<Contender>) -> Row {
+    let bar = Bar { ours: SMART, rivals: &[], figure: Figure::Count, at_most: 200.0 };
     Row { operations: ENDED as u64, ..row(id, work, contenders, vec![bar]) }
 }
 
@@ -261,11 +262,10 @@ macro_rules! ended {
 
 /// The rows of [`ended`] for something that is allocated.
 macro_rules! ended_after {
-    ($id:literal, $work:literal, $at_most:expr, |$arena:ident| $fill:expr) => {
+    ($id:literal, $work:literal, |$arena:ident| $fill:expr) => {
         ended(
             $id,
             $work,
-            $at_most,
             vec![
                 ended!(
                     SMART,
@@ -293,19 +293,15 @@ macro_rules! values {
     };
 }
 
-/// What the boundary of an arena that has several chunks may take, however many there are and whatever lies in them.
-const SEVERAL: f64 = 240.0;
-
 fn ended_rows() -> [Row; 3] {
     [
         ended_after!(
             "frame-end-10",
             "the end of a frame, and the next one's beginning, after 10 `u64`s",
-            200.0,
             |arena| values!(arena, 10u64)
         ),
-        ended_after!("frame-end-30000", "the same after 30,000 `u64`s", SEVERAL, |arena| values!(arena, 30_000u64)),
-        ended_after!("frame-end-16mb", "the same after 256 blocks of 64 KiB: 16 MB", SEVERAL, |arena| {
+        ended_after!("frame-end-30000", "the same after 30,000 `u64`s", |arena| values!(arena, 30_000u64)),
+        ended_after!("frame-end-16mb", "the same after 256 blocks of 64 KiB: 16 MB", |arena| {
             let layout = Layout::from_size_align(64 << 10, 8).expect("a valid layout");
             let parts = (0..256).map(|_| black_box(arena.alloc_layout(layout)));
             parts.map(|part| part.addr().get() as u64 % 8).sum::<u64>()
@@ -422,6 +418,31 @@ fn touched<const THREADS: usize>(id: &'static str, work: &'static str) -> Row {
                         bump.get_mut().unwrap_or_else(PoisonError::into_inner).reset();
                     }
                 })
+            ),
+            // These two make as many arenas as are held at once: every thread has one before any gives its own back.
+            contender!(
+                HERD,
+                Touched::new(THREADS, bumpalo_herd::Herd::new, {
+                    let all = Arc::new(Barrier::new(THREADS));
+                    move |herd: &bumpalo_herd::Herd| {
+                        let member = herd.get();
+                        all.wait();
+                        *black_box(member.alloc(1))
+                    }
+                }),
+                |touched| touched.pass(bumpalo_herd::Herd::reset)
+            ),
+            contender!(
+                BUMP_SCOPE_POOL,
+                Touched::new(THREADS, <BumpPool>::new, {
+                    let all = Arc::new(Barrier::new(THREADS));
+                    move |pool: &BumpPool| {
+                        let bump = pool.get();
+                        all.wait();
+                        *black_box(BumpBox::leak(bump.alloc(1)))
+                    }
+                }),
+                |touched| touched.pass(BumpPool::reset)
             ),
         ],
         bars: Vec::new(),

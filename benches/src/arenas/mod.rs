@@ -51,6 +51,8 @@ pub mod names {
     pub const BUMP_SCOPE_MUT: &str = "bump-scope, exclusive";
     /// `bump_scope::Bump`, going down.
     pub const BUMP_SCOPE_DOWN: &str = "bump-scope, down";
+    /// `bump_scope::BumpPool`.
+    pub const BUMP_SCOPE_POOL: &str = "bump-scope, BumpPool";
     /// `blink_alloc::Blink`.
     pub const BLINK: &str = "blink-alloc";
     /// `typed_arena::Arena`: it cannot be reset, so that each pass makes one, with its capacity, and drops it.

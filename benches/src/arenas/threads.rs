@@ -22,8 +22,6 @@ const VALUES: u64 = 2_000_000;
 const BUMPALO_EACH: &str = "bumpalo, a Bump for each thread";
 /// A `Bump` behind a lock, taken for each value.
 const BUMPALO_LOCKED: &str = "bumpalo, one Bump in a Mutex";
-/// `bump_scope::BumpPool`.
-const BUMP_SCOPE_POOL: &str = "bump-scope, BumpPool";
 /// `SyncBlinkAlloc` itself.
 const BLINK_SHARED: &str = "blink-alloc, shared";
 /// `SyncBlinkAlloc::local`.

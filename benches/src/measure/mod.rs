@@ -43,8 +43,19 @@ pub struct Data {
 
 impl Data {
     /// These figures with newer ones in place of the old.
-    #[must_use]
-    pub fn updated(mut self, newer: Self) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If they are of another processor or compiler.
+    pub fn updated(mut self, newer: Self) -> Result<Self, String> {
+        let (was, is) = (&self.machine, &newer.machine);
+        for (was, is) in [(&was.processor, &is.processor), (&was.caches, &is.caches), (&was.rustc, &is.rustc)] {
+            if was != is {
+                return Err(format!(
+                    "the other rows were measured with \"{was}\", these with \"{is}\": measure all of them"
+                ));
+            }
+        }
         for sample in &mut self.times {
             sample.rows.retain(|row, _| newer.times.iter().all(|newer| !newer.rows.contains_key(row)));
         }
@@ -62,7 +73,7 @@ impl Data {
         self.scaling = newer.scaling.or(self.scaling);
         self.counting = newer.counting.or(self.counting);
         self.machine = newer.machine;
-        self
+        Ok(self)
     }
 }
 

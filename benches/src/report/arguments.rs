@@ -43,17 +43,20 @@ pub(super) const fn argument(
 const POOL: &str = "framealloc pool";
 
 /// What a look-up of the thread costs where it is not hidden.
-const LOOKUP: &str = "as many instructions as bumpalo's, and three more that use memory, two of which are the look-up. On Sapphire Rapids \
-    these fit in beside the wait for the cursor: 1.05 for `u32`, 1.01 for `u64`, 0.59 for two threads. On Zen 3 shared with others, \
-    where this was measured, a loop takes a quarter to a third of a nanosecond longer for each: in assembly 2.4 ns for a `u64` \
-    through a `Frame`, 2.7 with the comparison of the look-up, 2.9 with its load, 3.2 with both, and 2.9 with both but no \
-    prefetch. No look-up can do with less than the one load, and that is what the bar allows. Another one was tried, see \
-    [architecture](architecture.md#speed). A `Frame` that is held pays it once.";
+const LOOKUP: &str = "as many instructions as bumpalo's, and three more that use memory: the look-up's two and the prefetch. On Sapphire \
+    Rapids these fit in beside the wait for the cursor: 1.05 for `u32`, 1.01 for `u64`, 0.59 for two threads. On Zen 3 shared with \
+    others each makes the loop longer: in assembly 2.4 ns for a `u64` through a `Frame`, 2.7 with the comparison of the look-up, \
+    2.9 with its load, 3.2 with both, and 2.9 with both but no prefetch, which would be 1.2 of bumpalo's time still. The prefetch is kept \
+    for memory that no cache has. Another look-up was tried and is slower, see [architecture](architecture.md#speed). A `Frame` that \
+    is held pays for none.";
 
 /// Short slices on one of two processors.
 const SHORT_SLICES: &str = "on Zen 3 only, with fewer instructions: on Sapphire Rapids 1.00 for copies, 0.95 for those filled by a closure, \
-    1.00 for those of iterators. What costs the hundredths there is not found; an `Arena`, which is the same code, lies between 0.93 \
-    and 1.00 of a `Frame` in these rows.";
+    1.00 for those of iterators. What costs the hundredths there is not found.";
+
+/// The boundary of an arena that has more chunks than one.
+const SEVERAL: &str = "an arena that has more chunks than one is rewound in fifty to sixty instructions more, however many chunks there are \
+    and whatever lies in them: its lists of chunks change hands. With one chunk it is 178.";
 
 /// All of them, in the order of the page.
 pub(super) const ALL: &[Argument] = &[
@@ -61,7 +64,7 @@ pub(super) const ALL: &[Argument] = &[
         "u32",
         FRAME,
         "time",
-        "a `u32` takes 8 bytes in a frame and 4 in the rivals. 10,000 of them fit into the first-level cache there, and not here: \
+        "a `u32` takes 8 bytes in a frame and 4 in the rivals. 10,000 of them fit into a first-level cache of 48 KiB there, and not here: \
          the rivals set to 8 bytes take as long. The bar of six instructions asks for it: a size is rounded when the code is \
          compiled, a cursor would have to be aligned each time. A slice of `u32`s is not padded.",
     ),
@@ -79,6 +82,8 @@ pub(super) const ALL: &[Argument] = &[
     argument("slice-fill", FRAME, "time", "as for `slice-copy`."),
     argument("slice-exact-iter", FRAME, "time", "as for `slice-copy`."),
     argument("threads-2", SUGAR, "time", "as for `u32`. A `Frame` for each thread holds it."),
+    argument("frame-end-30000", SUGAR, "instructions a frame", SEVERAL),
+    argument("frame-end-16mb", SUGAR, "instructions a frame", "as for `frame-end-30000`."),
     argument(
         "pool-8-producer",
         POOL,
@@ -93,8 +98,9 @@ pub(super) const ALL: &[Argument] = &[
         "pool-64-producer",
         POOL,
         "time",
-        "0.28 on Sapphire Rapids. On Zen 3 shared with others the way from one core to the other takes most of it: a ring that frees \
-         nothing, beside it in the table, takes more than the bar's share of snmalloc's time itself.",
+        "0.28 on Sapphire Rapids. On Zen 3 shared with others it changes from process to process by three times, and that of the ring \
+         that frees nothing by six times: what the way from one core to the other takes. Of the pool's time the ring takes 0.86, which \
+         leaves little to gain.",
     ),
     argument("pool-512-producer", POOL, "time", "on one side of the bar or the other: 0.33 to 0.44 from run to run."),
     argument(
@@ -108,7 +114,6 @@ pub(super) const ALL: &[Argument] = &[
         "game",
         "framealloc",
         "p50",
-        "0.91 of bumpalo's time on Sapphire Rapids, 0.99 in 600 frames on the day of this run: the variants are played side by side by \
-         processes whose memory the system deals out anew each time.",
+        "one run of each variant, in which two hundredths say nothing either way: 0.91 on Sapphire Rapids.",
     ),
 ];

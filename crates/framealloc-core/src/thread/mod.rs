@@ -153,3 +153,19 @@ pub(crate) fn register(instance: u64, address: *const (), resident: Arc<dyn Resi
     resume(panicked);
     true
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Owner words mark their lowest bit, and a slot's owner is told by the rest.
+    #[test]
+    fn words_of_tokens_differ_and_leave_the_lowest_bit_clear() {
+        let word = |number| Token(NonZeroU64::new(number).expect("from 1")).word();
+        let mut words: Vec<_> = (1..=1000).map(word).collect();
+        assert!(words.iter().all(|word| *word != 0 && word % 2 == 0));
+        words.dedup();
+        assert_eq!(words.len(), 1000);
+        assert!(words.is_sorted());
+    }
+}

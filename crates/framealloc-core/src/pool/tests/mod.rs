@@ -157,6 +157,11 @@ fn zero_sized_values_take_no_memory() {
     let (a, b) = (pool.alloc_box(Nothing), pool.heap_box(Nothing));
     assert_eq!((&raw const *a).addr() % 256, 0);
     assert_eq!((&raw const *b).addr() % 256, 0);
+    let none = Layout::from_size_align(0, 256).unwrap();
+    let block = pool.allocate(none).unwrap();
+    assert_eq!(block.len(), 0, "nobody may write there");
+    // SAFETY: this block, with its layout.
+    unsafe { pool.deallocate(block.cast(), none) };
     let mut list = allocator_api2::vec::Vec::new_in(pool.clone());
     list.extend([(); 1000]);
     drop(pool.alloc_box(ledger.entered::<0>()));

@@ -35,6 +35,20 @@ fn memory_freed_by_another_thread_is_used_again() {
     assert_eq!(source.committed(), 0);
 }
 
+/// A thread that comes to many pools makes room in its list for them; it forgets those that are gone, and no others.
+#[test]
+fn cache_of_a_live_pool_stays_where_others_come_and_go() {
+    let pools: Vec<_> = (0..40).map(|_| pool()).collect();
+    for (pool, _source) in &pools {
+        drop(pool.alloc_box([1; 8]));
+    }
+    let before = operations();
+    for (pool, _source) in &pools {
+        assert_eq!(pool.alloc_box([2; 8])[7], 2);
+    }
+    assert_eq!(operations(), before, "objects were in their thread's cache");
+}
+
 #[test]
 fn producer_and_consumer_do_not_pile_up_memory() {
     let (pool, source) = pool();
