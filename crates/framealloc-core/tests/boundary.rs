@@ -78,6 +78,27 @@ fn memory_of_a_dead_thread_is_readable_until_the_frame_ends() {
     ledger.assert_settled();
 }
 
+/// A thread that comes to many allocators makes room in its list for them; it forgets those that are gone, and no others.
+#[test]
+fn thread_keeps_its_slots_where_it_comes_to_many_allocators() {
+    let all: Vec<SmartAlloc> = (0..40).map(|_| SmartAlloc::default()).collect();
+    for _ in 0..2 {
+        for alloc in &all {
+            alloc.frame().alloc(1u8);
+        }
+    }
+    assert!(all.iter().all(|alloc| alloc.stats().threads == 1));
+}
+
+#[test]
+fn boundary_leaves_living_threads_their_slots() {
+    let mut alloc = SmartAlloc::new(small());
+    alloc.frame().alloc(1u8);
+    alloc.end_frame();
+    thread::scope(|s| s.spawn(|| *alloc.frame().alloc(2u8)).join().unwrap());
+    assert_eq!(alloc.stats().threads, 2);
+}
+
 #[test]
 fn slots_of_dead_threads_serve_new_ones() {
     let mut alloc = SmartAlloc::new(small());

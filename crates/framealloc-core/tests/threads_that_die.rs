@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, RwLock};
 use std::thread;
 
 use framealloc_core::*;
@@ -198,6 +198,33 @@ fn allocator_first_used_in_a_late_destructor() {
         is_finished.recv().unwrap();
     }
     crowd(&ALLOC, 100..103);
+}
+
+#[test]
+fn late_thread_does_not_keep_a_slot_that_was_handed_on() {
+    let alloc = Arc::new(RwLock::new(SmartAlloc::new(config())));
+    let (late, is_late) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let theirs = Arc::clone(&alloc);
+    let dying = thread::spawn(move || {
+        leave(Order::UserFirst, move || {
+            theirs.read().unwrap().frame().alloc(1u8);
+            Box::new(move || {
+                theirs.read().unwrap().frame().alloc(2u8);
+                late.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                theirs.read().unwrap().frame().alloc(4u8);
+            })
+        });
+    });
+    is_late.recv().unwrap();
+    alloc.write().unwrap().end_frame();
+    let shared = alloc.read().unwrap();
+    shared.frame().alloc(3u8);
+    assert_eq!(shared.stats().threads, 1, "this thread has the slot now");
+    go_on.send(()).unwrap();
+    dying.join().unwrap();
+    assert_eq!(shared.stats().threads, 2, "the late thread has another one");
 }
 
 #[test]

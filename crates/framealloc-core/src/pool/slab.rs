@@ -254,3 +254,54 @@ impl Drop for Doomed {
         resume(panicked);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::alloc::{Layout, alloc, dealloc};
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Of slabs that lie side by side, of each class: the header, the key, in `hardened` the bitmap, and the objects.
+    #[test]
+    fn parts_of_a_slab_do_not_overlap() {
+        let layout = Layout::from_size_align(COLOURS * SLAB, SLAB).expect("a valid layout");
+        // SAFETY: of more than no bytes.
+        let memory = NonNull::new(unsafe { alloc(layout) }).expect("a megabyte");
+        for class in 0..class::CLASSES {
+            let size = class::size(class);
+            let (mut keys, mut objects) = (BTreeSet::new(), BTreeSet::new());
+            for at in 0..COLOURS {
+                // SAFETY: inside of the block; nothing is read there.
+                let slab: Slab = unsafe { memory.add(at * SLAB) }.cast();
+                // SAFETY: names the whole of a slab of any class.
+                let key = unsafe { place_of_key(slab, class) }.addr() - slab.addr().get();
+                assert!(key >= size_of::<Header>() && key.is_multiple_of(LINE));
+                // SAFETY: as above.
+                let first_object = unsafe { object(slab, class, 0) }.addr().get() - slab.addr().get();
+                assert!(first_object >= key + LINE, "class {class}, slab {at}");
+                #[cfg(feature = "hardened")]
+                {
+                    // SAFETY: as above.
+                    let bits = unsafe { bitmap(slab, class) }.addr() - slab.addr().get();
+                    assert!(bits >= key + LINE && bits + guard::bitmap_bytes(class) <= first_object);
+                }
+                let slots = SLAB / size - first(class);
+                // SAFETY: as above.
+                let last = unsafe { object(slab, class, slots - 1) }.addr().get() - slab.addr().get();
+                assert_eq!(last, first_object + (slots - 1) * size);
+                assert!(last + size <= SLAB);
+                assert!(SLAB - slots * size < end_of_header(class) + 2 * size, "room is lost");
+                keys.insert(key);
+                objects.insert(first_object);
+            }
+            // Small objects share a line with no other slab's key, and lose no room to it.
+            assert_eq!(keys.len(), if size >= 512 { COLOURS } else { 1 });
+            assert!(size >= 512 || cfg!(feature = "hardened") || first(class) * size <= 3 * LINE + size);
+            let spread = if class::is_spread(class) { 6..=8 } else { 1..=1 };
+            assert!(spread.contains(&objects.len()), "class {class}: {} places", objects.len());
+        }
+        // SAFETY: the block, with its layout.
+        unsafe { dealloc(memory.as_ptr(), layout) };
+    }
+}
