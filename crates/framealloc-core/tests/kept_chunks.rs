@@ -231,3 +231,20 @@ fn a_vector_that_outgrew_its_chunk_once_is_not_moved_again() {
     assert!(moves[0] > 1, "the first frame goes on to a larger chunk");
     assert_eq!(moves[1..], [1, 1], "later ones begin in it");
 }
+
+#[test]
+fn large_chunk_that_is_the_only_spare_one_is_given_back() {
+    let mut alloc = SmartAlloc::default();
+    alloc.frame().alloc(1u8);
+    alloc.end_frame();
+    let before = alloc.stats().committed;
+    alloc.frame().alloc(1u8);
+    alloc.frame().alloc_layout(std::alloc::Layout::from_size_align(8 << 20, 8).unwrap());
+    alloc.end_frame();
+    assert!(alloc.stats().committed >= before + (8 << 20));
+    for _ in 0..100 {
+        alloc.frame().alloc(1u8);
+        alloc.end_frame();
+    }
+    assert_eq!(alloc.stats().committed, before);
+}
