@@ -18,6 +18,8 @@ enum Answer {
     UsePools,
     ClosePools,
     UseFrames,
+    /// As `UseFrames`, in calls that may be for a list: of a power of two of bytes.
+    UseFramesForLists,
     RefuseCaches,
 }
 
@@ -49,7 +51,12 @@ impl Program {
             Answer::RefuseCaches => 65 << 10..usize::MAX,
             _ => SMALLEST..LARGEST + 1,
         };
-        if served.contains(&layout.size()) { answer } else { Answer::Serve }
+        match answer {
+            Answer::UseFramesForLists if layout.size() >= 128 && layout.size().is_power_of_two() => Answer::UseFrames,
+            Answer::UseFramesForLists => Answer::Serve,
+            _ if served.contains(&layout.size()) => answer,
+            _ => Answer::Serve,
+        }
     }
 
     /// Leases two scratch arenas, counts under a tag, and comes to another instance, in a call of the allocator.
@@ -95,7 +102,7 @@ unsafe impl GlobalAlloc for Program {
                 return ptr::null_mut();
             }
             Answer::UsePools | Answer::ClosePools => Self::use_pools(700),
-            Answer::UseFrames => Self::use_frames(),
+            Answer::UseFrames | Answer::UseFramesForLists => Self::use_frames(),
         }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
@@ -107,7 +114,7 @@ unsafe impl GlobalAlloc for Program {
         match Self::answer(layout) {
             Answer::Serve | Answer::Refuse | Answer::RefuseCaches => {}
             Answer::UsePools | Answer::ClosePools => Self::use_pools(300),
-            Answer::UseFrames => Self::use_frames(),
+            Answer::UseFrames | Answer::UseFramesForLists => Self::use_frames(),
         }
     }
 }
@@ -199,6 +206,24 @@ fn allocator_may_use_frames_while_their_lists_grow() {
         |name: &str| frames.tags().iter().filter(|row| row.tag.name() == name).map(|row| row.scopes).sum::<usize>();
     assert!(names.iter().all(|name| scopes(name) == 1));
     assert!((1..=CALLS.get()).all(|call| scopes(name("0123456789abcdefghijklmnopqrstuvwxyz", call)) == 1));
+}
+
+/// The list that finds no room is that of the thread's instances, and the allocator comes to another instance then.
+#[test]
+fn allocator_may_use_other_instances_while_a_threads_list_of_them_grows() {
+    const MANY: usize = 40;
+    FRAMES.set(Some(Arc::new(SmartAlloc::default())));
+    let mut others: Vec<SmartAlloc> = (0..MANY).map(|_| SmartAlloc::default()).collect();
+    CALLS.set(0);
+    for (i, other) in others.iter().enumerate() {
+        ANSWER.set(Answer::UseFramesForLists);
+        let frame = other.frame();
+        ANSWER.set(Answer::Serve);
+        frame.alloc(i);
+    }
+    assert!(CALLS.get() > 3, "the list grew {} times", CALLS.get());
+    others.iter_mut().for_each(|other| assert_eq!(other.end_frame().threads, 1));
+    FRAMES.set(None);
 }
 
 #[test]
