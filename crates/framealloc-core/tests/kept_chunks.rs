@@ -248,3 +248,35 @@ fn large_chunk_that_is_the_only_spare_one_is_given_back() {
     }
     assert_eq!(alloc.stats().committed, before);
 }
+
+#[test]
+fn chunks_of_frames_in_flight_do_not_age_while_they_are_used() {
+    for bytes in [100, SMALLEST / 2, 3 * SMALLEST] {
+        let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(2));
+        let mut play = |frames: usize| {
+            for _ in 0..frames {
+                for _ in 0..bytes / 100 {
+                    alloc.frame().alloc([0u8; 100]);
+                }
+                alloc.end_frame();
+            }
+            let stats = alloc.stats();
+            (stats.backend_allocations, stats.backend_releases)
+        };
+        let before = play(80);
+        assert_eq!(play(150), before, "with {bytes} bytes a frame");
+    }
+}
+
+#[test]
+fn chunk_that_one_frame_in_flight_needed_is_given_back() {
+    let config = AllocConfig::default().with_frame_chunk(SMALLEST, 16 * SMALLEST).with_frames_in_flight(2);
+    let mut alloc = SmartAlloc::new(config);
+    for bytes in [SMALLEST / 2, 12 * SMALLEST].into_iter().chain([SMALLEST / 2; 150]) {
+        for _ in 0..bytes / 100 {
+            alloc.frame().alloc([0u8; 100]);
+        }
+        alloc.end_frame();
+    }
+    assert!(alloc.stats().committed <= 4 * SMALLEST, "{}", alloc.stats().committed);
+}
