@@ -45,7 +45,7 @@ const POOL: &str = "framealloc pool";
 /// What a look-up of the thread costs where it is not hidden.
 const LOOKUP: &str = "as many instructions as bumpalo's, and three more that use memory: the look-up's two and the prefetch. On Sapphire \
     Rapids these fit in beside the wait for the cursor: 1.05 for `u32`, 1.01 for `u64`, 0.59 for two threads. On Zen 3 shared with \
-    others each makes the loop longer: in assembly 2.4 ns for a `u64` through a `Frame`, 2.7 with the comparison of the look-up, \
+    others each makes the loop longer: in assembly, in a program that was not kept, 2.4 ns for a `u64` through a `Frame`, 2.7 with the comparison of the look-up, \
     2.9 with its load, 3.2 with both, and 2.9 with both but no prefetch, which would be 1.2 of bumpalo's time still. The prefetch is kept \
     for memory that no cache has. Another look-up was tried and is slower, see [architecture](architecture.md#speed). A `Frame` that \
     is held pays for none.";

@@ -7,6 +7,7 @@ mod support;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use clerk::{CALLS, Call, Clerk, governed};
@@ -235,16 +236,7 @@ fn payload_whose_destructor_panics_does_no_harm() {
     assert_eq!(clerk.held(), 0);
     // A thread that dies, with the last of what a closed pool has in its cache.
     let alloc = governed(&clerk);
-    let pool = alloc.pool().clone();
-    let (closed, is_closed) = std::sync::mpsc::channel::<()>();
-    let (cached, is_cached) = std::sync::mpsc::channel();
-    let dying = thread::spawn(move || {
-        drop((pool.alloc_box([1u8; 50]), pool.alloc_box([1u8; 500])));
-        drop(pool);
-        cached.send(()).unwrap();
-        is_closed.recv().unwrap();
-    });
-    is_cached.recv().unwrap();
+    let (closed, dying) = thread_with_a_cache(alloc.pool().clone());
     armed.store(0, Ordering::Relaxed);
     drop(alloc);
     armed.store(2, Ordering::Relaxed);
@@ -264,21 +256,25 @@ fn tag_left_by_a_panic_survives_a_governor_that_panics_too() {
     assert_eq!(*alloc.frame().alloc(1), 1);
 }
 
-#[test]
-fn governor_that_panics_in_a_dying_thread_does_not_end_the_process() {
-    let (clerk, armed) = panicking(Call::Release);
-    let alloc = governed(&clerk);
-    let (closed, is_closed) = std::sync::mpsc::channel::<()>();
-    let (cached, is_cached) = std::sync::mpsc::channel();
-    let pool = alloc.pool().clone();
+/// A thread that has all of two slabs in its cache, and dies when it is told to: the last of them if the pool is closed by then.
+fn thread_with_a_cache(pool: Pool) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
+    let (closed, is_closed) = mpsc::channel();
+    let (cached, is_cached) = mpsc::channel();
     let dying = thread::spawn(move || {
-        // What the thread has cached is the last of its slabs when it dies.
         drop((pool.alloc_box([1u8; 50]), pool.alloc_box([1u8; 500])));
         drop(pool);
         cached.send(()).unwrap();
         is_closed.recv().unwrap();
     });
     is_cached.recv().unwrap();
+    (closed, dying)
+}
+
+#[test]
+fn governor_that_panics_in_a_dying_thread_does_not_end_the_process() {
+    let (clerk, armed) = panicking(Call::Release);
+    let alloc = governed(&clerk);
+    let (closed, dying) = thread_with_a_cache(alloc.pool().clone());
     drop(alloc);
     assert_eq!(clerk.held(), 2 * 65536);
     armed.store(1, Ordering::Relaxed);
