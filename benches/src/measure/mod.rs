@@ -292,3 +292,22 @@ fn run(command: &mut Command) -> Result<(), String> {
     let status = command.stdout(Stdio::null()).status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured_on(processor: &str, instructions: f64) -> Data {
+        let machine = machine::Machine { processor: processor.to_owned(), ..machine::Machine::default() };
+        let counts = BTreeMap::from([("row".to_owned(), BTreeMap::from([("who".to_owned(), instructions)]))]);
+        Data { machine, counts, ..Data::default() }
+    }
+
+    #[test]
+    fn figures_of_another_processor_are_not_mixed_in() {
+        let error = measured_on("one", 1.0).updated(measured_on("another", 2.0)).unwrap_err();
+        assert!(error.contains("\"one\"") && error.contains("\"another\""), "{error}");
+        let same = measured_on("one", 1.0).updated(measured_on("one", 2.0)).unwrap();
+        assert_eq!(same.counts["row"]["who"], 2.0);
+    }
+}
