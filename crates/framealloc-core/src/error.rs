@@ -90,6 +90,11 @@ pub enum AllocErrorKind {
         /// The highest node there is.
         highest: u32,
     },
+    /// The governor does not govern this allocator.
+    Governor {
+        /// Why.
+        reason: &'static str,
+    },
     /// Leases are out, so that no frame can end.
     Leased {
         /// How many.
@@ -159,6 +164,7 @@ impl fmt::Display for AllocError {
             AllocErrorKind::Numa { node, highest } => {
                 write!(f, "NUMA node {node} cannot be used: the highest node online is {highest}")
             }
+            AllocErrorKind::Governor { reason } => write!(f, "the governor cannot govern this allocator: {reason}"),
             AllocErrorKind::Leased { leases } => {
                 write!(f, "the frame cannot end: leases are out, {leases} of them, and must be 0")
             }

@@ -2,7 +2,7 @@
 //!
 //! Everything here is called on cold paths only, never for a single allocation, and never while a lock is held or
 //! state is borrowed: a governor may allocate, also from the allocator it governs. Such nested requests are not
-//! put to the governor again, so that it cannot recurse.
+//! put to the governor again, so that it cannot recurse; but for those inside [`Governor::evict`], which is no question.
 
 use core::fmt;
 
@@ -16,6 +16,9 @@ pub enum Resource {
     Slab,
     /// A block above the largest size class.
     Large,
+    /// A frame that [`seal_frame`](crate::SmartAlloc::seal_frame) moves out. No memory is taken: chunks that the frame has are kept
+    /// from the allocator until the sealed frame is dropped.
+    Sealed,
 }
 
 impl fmt::Display for Resource {
@@ -24,6 +27,7 @@ impl fmt::Display for Resource {
             Self::Chunk => "chunk",
             Self::Slab => "slab",
             Self::Large => "large block",
+            Self::Sealed => "sealed frame",
         })
     }
 }
@@ -42,6 +46,78 @@ pub struct Request {
     pub committed: usize,
 }
 
+/// What became of a request that was allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What the memory is for.
+    pub resource: Resource,
+    /// Bytes that were allowed: as many as were asked for, at most.
+    pub allowed: usize,
+    /// Bytes that were taken, no more than were allowed; 0 if the backend failed.
+    pub obtained: usize,
+    /// Whether they came from the program's allocator because the verdict was [`Verdict::Heap`].
+    pub heap: bool,
+}
+
+/// Memory that went back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Release {
+    /// What the memory was for.
+    pub resource: Resource,
+    /// Bytes that went back.
+    pub bytes: usize,
+    /// Whether they had been taken by a verdict of [`Verdict::Heap`].
+    pub heap: bool,
+}
+
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scarce {
+    /// Memory for this.
+    Resource(Resource),
+    /// Frame memory of a tag scope of this thread.
+    Tag(TagScope),
+    /// Frame memory of this thread.
+    Thread {
+        /// Bytes that it is granted in this frame.
+        granted: usize,
+    },
+}
+
+/// A refusal, before it becomes an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shortage {
+    /// What was refused.
+    pub scarce: Scarce,
+    /// Bytes that are needed, and would have to be allowed.
+    pub bytes: usize,
+}
+
+/// A tag scope that is open on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagScope {
+    /// Its tag.
+    pub tag: Tag,
+    /// How many scopes of this thread, of which the governor was told, lie around it.
+    pub depth: usize,
+}
+
+/// What a tag scope used. Bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagUse {
+    /// The most that was handed out at a time since the scope opened, scopes inside included.
+    pub peak: usize,
+    /// How much more is handed out than when the scope opened: less than 0 if what was there before was freed in it. The sum over
+    /// all scopes that lie in no other, and what was handed out outside of them, is the thread's.
+    pub kept: isize,
+}
+
 /// A governor's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -49,6 +125,9 @@ pub enum Verdict {
     Allow,
     /// At most so many bytes. More than was asked means [`Allow`](Self::Allow).
     AllowUpTo(usize),
+    /// The bytes that are needed, from the program's allocator instead of the backends that were set: beyond a limit, and counted
+    /// apart. For a tag scope, a thread or a sealed frame it means [`Allow`](Self::Allow).
+    Heap,
     /// Nothing.
     Deny,
 }
@@ -58,7 +137,7 @@ impl Verdict {
     #[must_use]
     pub const fn of(self, bytes: usize) -> usize {
         match self {
-            Self::Allow => bytes,
+            Self::Allow | Self::Heap => bytes,
             Self::AllowUpTo(limit) if limit < bytes => limit,
             Self::AllowUpTo(_) => bytes,
             Self::Deny => 0,
@@ -109,40 +188,77 @@ impl fmt::Display for Tag {
 /// Every method has a default that allows everything and does nothing. The methods run on the thread that needs the
 /// memory; several threads may call at once. A governor must not end a frame, which the borrow checker sees to.
 pub trait Governor: Send + Sync {
-    /// Asked before memory is taken from a backend.
+    /// Told once that it governs an allocator, which is being made.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot, and why: then the allocator is not made.
+    fn attach(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// Asked before memory is taken from a backend, or a frame is sealed.
     fn request(&self, request: &Request) -> Verdict {
         let _ = request;
         Verdict::Allow
     }
 
-    /// Told what became of a request that was allowed: `obtained` bytes, 0 if the backend failed.
-    fn settle(&self, request: &Request, obtained: usize) {
-        let _ = (request, obtained);
+    /// Told what became of a request that was allowed.
+    fn settle(&self, outcome: &Outcome) {
+        let _ = outcome;
     }
 
-    /// Told that `bytes` went back to the backend.
-    fn release(&self, resource: Resource, bytes: usize) {
-        let _ = (resource, bytes);
+    /// Told of memory that went back to the backend, or of a sealed frame that was dropped.
+    fn release(&self, release: &Release) {
+        let _ = release;
+    }
+
+    /// Told of a refusal before it becomes an error: may free memory, whatever it takes, and says whether to ask again, once.
+    /// Unlike in the other methods, what is taken and given back in here is asked for and told of as everywhere else; but a
+    /// refusal in here is final.
+    fn evict(&self, shortage: &Shortage) -> bool {
+        let _ = shortage;
+        false
+    }
+
+    /// The last word on a refusal, after [`evict`](Self::evict): what to do beyond the limit. May panic, which unwinds into the
+    /// program, also out of methods that return errors.
+    fn refused(&self, shortage: &Shortage) -> Verdict {
+        let _ = shortage;
+        Verdict::Deny
     }
 
     /// Asked when a tag scope opens on this thread: how many bytes of frame memory it may use.
     /// The answer becomes part of the bump bound; an enclosing scope's grant still holds.
-    fn open_tag(&self, tag: Tag) -> Verdict {
-        let _ = tag;
+    fn open_tag(&self, scope: &TagScope) -> Verdict {
+        let _ = scope;
         Verdict::Allow
     }
 
     /// Asked when a tag scope's grant does not suffice for `needed` further bytes: how many bytes to add to the
-    /// grant. Less than `needed` is a refusal, and adds nothing; so is an answer that the grant of an enclosing scope cuts
-    /// to less.
-    fn extend_tag(&self, tag: Tag, needed: usize) -> Verdict {
-        let _ = (tag, needed);
+    /// grant. Less than `needed` is a refusal, and adds nothing. Where scopes are nested, the outer ones are asked first, as far as
+    /// theirs do not suffice.
+    fn extend_tag(&self, scope: &TagScope, needed: usize) -> Verdict {
+        let _ = (scope, needed);
         Verdict::Deny
     }
 
-    /// Told when a tag scope closes: `bytes` were used in it, enclosed scopes included.
-    fn close_tag(&self, tag: Tag, bytes: usize) {
-        let _ = (tag, bytes);
+    /// Told when a tag scope closes, what was used in it, enclosed scopes included.
+    fn close_tag(&self, scope: &TagScope, used: &TagUse) {
+        let _ = (scope, used);
+    }
+
+    /// Whether threads have grants of their own, tags or not: then each begins a frame with none, and asks by
+    /// [`extend_thread`](Self::extend_thread). Read once, when the allocator is made.
+    fn bounds_threads(&self) -> bool {
+        false
+    }
+
+    /// Asked when this thread's grant, of `granted` bytes in this frame so far, does not suffice for `needed` further bytes of frame
+    /// memory: how many bytes to add to it. Less than `needed` is a refusal, and adds nothing.
+    fn extend_thread(&self, granted: usize, needed: usize) -> Verdict {
+        let _ = (granted, needed);
+        Verdict::Allow
     }
 
     /// Told when a frame has ended, with each thread's share, after its memory was reclaimed.
@@ -156,3 +272,53 @@ pub trait Governor: Send + Sync {
 pub struct Ungoverned;
 
 impl Governor for Ungoverned {}
+
+impl<G: Governor + ?Sized> Governor for alloc::sync::Arc<G> {
+    fn request(&self, request: &Request) -> Verdict {
+        (**self).request(request)
+    }
+
+    fn settle(&self, outcome: &Outcome) {
+        (**self).settle(outcome);
+    }
+
+    fn release(&self, release: &Release) {
+        (**self).release(release);
+    }
+
+    fn evict(&self, shortage: &Shortage) -> bool {
+        (**self).evict(shortage)
+    }
+
+    fn refused(&self, shortage: &Shortage) -> Verdict {
+        (**self).refused(shortage)
+    }
+
+    fn open_tag(&self, scope: &TagScope) -> Verdict {
+        (**self).open_tag(scope)
+    }
+
+    fn extend_tag(&self, scope: &TagScope, needed: usize) -> Verdict {
+        (**self).extend_tag(scope, needed)
+    }
+
+    fn close_tag(&self, scope: &TagScope, used: &TagUse) {
+        (**self).close_tag(scope, used);
+    }
+
+    fn attach(&self) -> Result<(), &'static str> {
+        (**self).attach()
+    }
+
+    fn bounds_threads(&self) -> bool {
+        (**self).bounds_threads()
+    }
+
+    fn extend_thread(&self, granted: usize, needed: usize) -> Verdict {
+        (**self).extend_thread(granted, needed)
+    }
+
+    fn end_frame(&self, stats: &crate::stats::FrameStats, threads: &[crate::stats::ThreadStats]) {
+        (**self).end_frame(stats, threads);
+    }
+}

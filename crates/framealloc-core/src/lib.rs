@@ -75,7 +75,9 @@ pub use chunk::TrimPolicy;
 pub use error::{AllocError, AllocErrorKind, InitError};
 pub use fallible::Fallible;
 pub use frame::*;
-pub use governor::{Governor, Request, Resource, Tag, Ungoverned, Verdict};
+pub use governor::{
+    Governor, Outcome, Release, Request, Resource, Scarce, Shortage, Tag, TagScope, TagUse, Ungoverned, Verdict,
+};
 #[cfg(feature = "std")]
 pub use pool::{HeapBox, Pool, PoolBox};
 #[cfg(feature = "std")]

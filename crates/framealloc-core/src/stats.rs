@@ -48,6 +48,8 @@ impl FrameStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadStats {
+    /// Number of the thread's arena in its allocator, from 0. An arena serves one thread at a time, and another one when that is gone.
+    pub arena: usize,
     /// Bytes handed out to this thread and not given back.
     pub bytes_allocated: usize,
     /// The most that `bytes_allocated` has been.

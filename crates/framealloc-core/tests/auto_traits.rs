@@ -223,6 +223,12 @@ fn backends_are_sent_and_governors_are_shared() {
         dyn Governor: Send Sync;
         Ungoverned: Send Sync Unpin Clone Copy;
         Request: Send Sync Unpin Clone Copy;
+        Outcome: Send Sync Unpin Clone Copy;
+        Release: Send Sync Unpin Clone Copy;
+        Scarce: Send Sync Unpin Clone Copy;
+        Shortage: Send Sync Unpin Clone Copy;
+        TagScope: Send Sync Unpin Clone Copy;
+        TagUse: Send Sync Unpin Clone Copy;
         Resource: Send Sync Unpin Clone Copy;
         Verdict: Send Sync Unpin Clone Copy;
         Tag: Send Sync Unpin Clone Copy;

@@ -223,9 +223,9 @@ fn tag_is_extended_by_what_the_governor_adds() {
     let alloc = governed(&clerk);
     assert_eq!(alloc.with_tag("tag", words_until_refusal), 10 + 1 + 20);
     assert_eq!(*clerk.asked.lock().unwrap(), [("tag", 8); 3]);
-    // An extension of an inner tag does not exceed the outer one.
+    // An extension of an inner tag does not exceed the outer one, which is asked when it runs out itself.
     clerk.grant("inner", Verdict::AllowUpTo(16));
-    clerk.extensions.lock().unwrap().extend([Verdict::AllowUpTo(usize::MAX); 9]);
+    clerk.extensions.lock().unwrap().extend([Verdict::Deny, Verdict::AllowUpTo(usize::MAX)]);
     clerk.grant("tag", Verdict::AllowUpTo(400));
     alloc.with_tag("tag", |a| assert_eq!(a.with_tag("inner", words_until_refusal), 50));
 }
@@ -383,7 +383,7 @@ fn byte_deltas_sum_to_zero() {
         assert!(clerk.held() > 0);
         thread::spawn(move || drop(pooled)).join().unwrap();
         drop(sealed);
-        assert_eq!(*clerk.held.lock().unwrap().values().collect::<Vec<_>>(), [&0, &0, &0]);
+        assert!(clerk.held.lock().unwrap().values().all(|&held| held == 0));
     }
 }
 
@@ -405,10 +405,10 @@ fn tag_scopes_of_a_frame_are_counted_in_that_frame() {
 fn extension_that_does_not_suffice_adds_nothing() {
     struct Stingy;
     impl Governor for Stingy {
-        fn open_tag(&self, _: Tag) -> Verdict {
+        fn open_tag(&self, _: &TagScope) -> Verdict {
             Verdict::AllowUpTo(0)
         }
-        fn extend_tag(&self, _: Tag, _: usize) -> Verdict {
+        fn extend_tag(&self, _: &TagScope, _: usize) -> Verdict {
             Verdict::AllowUpTo(10)
         }
     }

@@ -8,7 +8,7 @@ use framealloc_core::*;
 struct Grant(usize);
 
 impl Governor for Grant {
-    fn open_tag(&self, _: Tag) -> Verdict {
+    fn open_tag(&self, _: &TagScope) -> Verdict {
         Verdict::AllowUpTo(self.0)
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use framealloc_core::{AllocConfig, Arena, FrameVec, Governor, SmartAlloc, Tag, Verdict};
+use framealloc_core::{AllocConfig, Arena, FrameVec, Governor, SmartAlloc, TagScope, Verdict};
 
 /// The smallest chunk of the default settings.
 const SMALLEST: usize = 64 << 10;
@@ -136,11 +136,11 @@ fn a_large_chunk_that_is_needed_stays() {
 struct Sixteen;
 
 impl Governor for Sixteen {
-    fn open_tag(&self, _: Tag) -> Verdict {
+    fn open_tag(&self, _: &TagScope) -> Verdict {
         Verdict::AllowUpTo(16)
     }
 
-    fn extend_tag(&self, _: Tag, _: usize) -> Verdict {
+    fn extend_tag(&self, _: &TagScope, _: usize) -> Verdict {
         Verdict::Deny
     }
 }

@@ -248,11 +248,11 @@ fn rule_07_forgotten_boxes_leak_their_value_only() {
 fn rule_08_bound_lies_in_the_current_chunk() {
     struct Nonsense(AtomicUsize);
     impl Governor for Nonsense {
-        fn open_tag(&self, _: Tag) -> Verdict {
+        fn open_tag(&self, _: &TagScope) -> Verdict {
             let n = self.0.fetch_add(1, Ordering::Relaxed);
             Verdict::AllowUpTo([usize::MAX, usize::MAX - 1, usize::MAX / 2, 1 << 40, 5000][n % 5])
         }
-        fn extend_tag(&self, _: Tag, _: usize) -> Verdict {
+        fn extend_tag(&self, _: &TagScope, _: usize) -> Verdict {
             Verdict::AllowUpTo(usize::MAX)
         }
     }

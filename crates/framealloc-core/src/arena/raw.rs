@@ -3,6 +3,8 @@
 //! Promises that a block handed out lies in a chunk of this arena, is aligned, and overlaps nothing handed out before and
 //! not rewound or freed since. What lifetime a block gets is the callers' to decide: `Arena`, `Scope`, `Frame`, `Scratch`.
 
+#[cfg(feature = "std")]
+mod grants;
 mod refill;
 mod rewind;
 mod supply;
@@ -20,7 +22,7 @@ use crate::bump;
 use crate::chunk::{Chunk, ChunkList, Growth};
 use crate::error::AllocError;
 #[cfg(feature = "std")]
-use crate::governor::Tag;
+use crate::governor::TagScope;
 use crate::prefetch;
 
 /// The largest minimum alignment an arena may have, and the address at which the cursor of an empty arena stands.
@@ -63,7 +65,8 @@ pub(crate) struct RawArena {
     end: Cell<usize>,
     /// Bytes handed out from other chunks than the current one.
     base: Cell<usize>,
-    /// The position that may be reached: `usize::MAX` where no tag scope bounds it.
+    /// The position that may be reached: the least of the thread's grant and those of its open tag scopes; `usize::MAX` where
+    /// none bounds it.
     grant: Cell<usize>,
     /// Chunks of this frame in the order of their use, the current one last.
     used: Cell<ChunkList>,
@@ -87,8 +90,12 @@ pub(crate) struct RawArena {
     quiet: Cell<bool>,
     /// The last refusal of a quiet request.
     last_error: Cell<Option<AllocError>>,
+    /// The thread's own grant.
     #[cfg(feature = "std")]
-    tag: Cell<Option<OpenTag>>,
+    thread_grant: Cell<usize>,
+    /// The innermost open tag scope, or null.
+    #[cfg(feature = "std")]
+    tag: Cell<*const OpenTag>,
     growth: Growth,
     min_align: usize,
     /// Resets of an arena that stands alone: what a frame number is to the arenas of a `SmartAlloc`.
@@ -96,13 +103,16 @@ pub(crate) struct RawArena {
     supply: Supply,
 }
 
-/// The innermost open tag scope of a thread.
+/// An open tag scope, on the stack of the function that opened it.
 #[cfg(feature = "std")]
-#[derive(Clone, Copy)]
 pub(crate) struct OpenTag {
-    pub(crate) tag: Tag,
-    /// The grant of the scope around it, which an extension does not exceed.
-    pub(crate) outer_grant: usize,
+    pub(crate) scope: TagScope,
+    /// Scopes of which the governor was told, up to this one.
+    pub(crate) told: usize,
+    /// The position that the governor lets it reach.
+    pub(crate) grant: Cell<usize>,
+    /// The scope around it, or null.
+    pub(crate) outer: *const OpenTag,
 }
 
 /// What a refusal turns into: an [`AllocError`], or, where the error is [`Infallible`], a panic.
@@ -184,7 +194,9 @@ impl RawArena {
             quiet: Cell::new(false),
             last_error: Cell::new(None),
             #[cfg(feature = "std")]
-            tag: Cell::new(None),
+            thread_grant: Cell::new(usize::MAX),
+            #[cfg(feature = "std")]
+            tag: Cell::new(ptr::null()),
             growth,
             min_align,
             resets: Cell::new(0),

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use parking_lot::Mutex;
 
 use super::{AllocationResult, AllocatorBackend, SystemBackend};
-use crate::governor::{Governor, Request, Resource, Verdict};
+use crate::governor::{Governor, Outcome, Release, Request, Resource, Verdict};
 
 /// What a [`Scripted`] backend does when it is asked for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Drop for Scripted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Request(Request),
-    Settle(Request, usize),
+    Settle(Outcome),
     Release(Resource, usize),
 }
 
@@ -219,7 +219,7 @@ impl Clerk {
     pub(crate) fn held(&self) -> usize {
         self.events().into_iter().fold(0usize, |held, event| match event {
             Event::Request(_) => held,
-            Event::Settle(_, obtained) => held + obtained,
+            Event::Settle(outcome) => held + outcome.obtained,
             Event::Release(_, bytes) => held.checked_sub(bytes).expect("more was released than obtained"),
         })
     }
@@ -240,12 +240,12 @@ impl Governor for Clerk {
         self.verdicts.lock().get(&number).copied().unwrap_or(Verdict::Allow)
     }
 
-    fn settle(&self, request: &Request, obtained: usize) {
-        self.note(Event::Settle(*request, obtained));
+    fn settle(&self, outcome: &Outcome) {
+        self.note(Event::Settle(*outcome));
     }
 
-    fn release(&self, resource: Resource, bytes: usize) {
-        self.note(Event::Release(resource, bytes));
+    fn release(&self, release: &Release) {
+        self.note(Event::Release(release.resource, release.bytes));
     }
 }
 

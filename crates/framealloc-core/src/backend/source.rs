@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::{AllocationResult, AllocatorBackend, Block, Live, SystemBackend, check};
 use crate::error::{AllocError, AllocErrorKind};
-use crate::governor::{Governor, Request, Resource};
+use crate::governor::{Governor, Outcome, Release, Request, Resource, Scarce, Shortage, Verdict};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
 use crate::unwind::quietly;
 
@@ -17,7 +17,10 @@ use crate::unwind::quietly;
 /// is not told of the release either, so that its books balance.
 const UNGOVERNED: u32 = 1 << 31;
 
-const RESOURCES: [Resource; 3] = [Resource::Chunk, Resource::Slab, Resource::Large];
+/// Set in [`Block::owner`] if the governor's verdict was [`Verdict::Heap`].
+const HEAP: u32 = 1 << 30;
+
+const RESOURCES: [Resource; 4] = [Resource::Chunk, Resource::Slab, Resource::Large, Resource::Sealed];
 
 /// Where one allocator's memory comes from. Shared by its arenas and pools, and by what outlives them.
 pub(crate) struct Source {
@@ -26,8 +29,9 @@ pub(crate) struct Source {
     committed: AtomicUsize,
     taken: AtomicU64,
     given_back: AtomicU64,
-    /// Bytes given back by the governor itself, which could not be told of them just then. By [`Resource`].
-    untold: [AtomicUsize; RESOURCES.len()],
+    /// Bytes given back by the governor itself, which could not be told of them just then. By [`Resource`], and whether they
+    /// were of the heap.
+    untold: [[AtomicUsize; 2]; RESOURCES.len()],
 }
 
 struct Chain {
@@ -38,6 +42,8 @@ struct Chain {
 /// A call of a governor under way on this thread, and the one around it.
 struct Asking {
     governor: *const (),
+    /// Whether it evicts, and so is no question.
+    evicts: bool,
     outer: *const Asking,
 }
 
@@ -48,17 +54,47 @@ thread_local! {
 /// Calls a governor, unless it is this governor that is calling: its own requests are its own business. Those to an
 /// allocator of another governor are that one's.
 pub(crate) fn ask<R>(governor: &Arc<dyn Governor>, nested: R, question: impl FnOnce(&dyn Governor) -> R) -> R {
+    call(governor, false, nested, question)
+}
+
+/// What a governor, which was put a question and refused `bytes`, has the last word on.
+pub(crate) struct Refusals<'a> {
+    governor: &'a Arc<dyn Governor>,
+    evicted: bool,
+}
+
+impl<'a> Refusals<'a> {
+    pub(crate) fn new(governor: &'a Arc<dyn Governor>) -> Self {
+        Self { governor, evicted: false }
+    }
+
+    /// Has the governor free memory, once, unless it is called already on this thread. Whether to put the question again.
+    #[cold]
+    pub(crate) fn ask_again(&mut self, shortage: &Shortage) -> bool {
+        !core::mem::replace(&mut self.evicted, true)
+            && call(self.governor, true, false, |governor| governor.evict(shortage))
+    }
+
+    /// The governor's last word.
+    #[cold]
+    pub(crate) fn last_word(&self, shortage: &Shortage) -> Verdict {
+        ask(self.governor, Verdict::Deny, |governor| governor.refused(shortage))
+    }
+}
+
+fn call<R>(governor: &Arc<dyn Governor>, evicts: bool, nested: R, question: impl FnOnce(&dyn Governor) -> R) -> R {
     struct Reset(*const Asking);
     impl Drop for Reset {
         fn drop(&mut self) {
             ASKING.set(self.0);
         }
     }
-    let asking = Asking { governor: Arc::as_ptr(governor).cast(), outer: ASKING.get() };
+    let asking = Asking { governor: Arc::as_ptr(governor).cast(), evicts, outer: ASKING.get() };
     let mut at = asking.outer;
     // SAFETY: the list is of this thread, and each of its entries lives in a call of this function that has not returned.
     while let Some(outer) = unsafe { at.as_ref() } {
-        if outer.governor == asking.governor {
+        // A question inside of an eviction is one like any other; an eviction never stands inside of either.
+        if outer.governor == asking.governor && (evicts || !outer.evicts) {
             return nested;
         }
         at = outer.outer;
@@ -66,6 +102,16 @@ pub(crate) fn ask<R>(governor: &Arc<dyn Governor>, nested: R, question: impl FnO
     let _reset = Reset(asking.outer);
     ASKING.set(&raw const asking);
     question(&**governor)
+}
+
+/// The answer to a request.
+struct Answer {
+    resource: Resource,
+    /// Whether the governor was asked.
+    asked: bool,
+    /// Bytes that may be taken, and whether from the program's allocator.
+    allowed: usize,
+    heap: bool,
 }
 
 impl Source {
@@ -78,7 +124,7 @@ impl Source {
             committed: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
             given_back: AtomicU64::new(0),
-            untold: RESOURCES.map(|_| AtomicUsize::new(0)),
+            untold: RESOURCES.map(|_| [const { AtomicUsize::new(0) }; 2]),
         }
     }
 
@@ -109,26 +155,13 @@ impl Source {
         if Layout::from_size_align(bytes, align).is_err() {
             return Err(AllocError::capacity(bytes, 1));
         }
-        self.tell_untold();
-        let request = Request { resource, bytes, minimum, committed: self.committed() };
-        let verdict = {
-            #[cfg(canary = "governor_under_lock")]
-            let _lock = self.chain.lock();
-            ask(&self.governor, None, |governor| Some(governor.request(&request)))
-        };
-        let allowed = verdict.map_or(bytes, |verdict| verdict.of(bytes));
-        if allowed < minimum {
-            return Err(AllocError::new(AllocErrorKind::Refused { resource, requested: minimum, allowed }));
-        }
+        let answer = self.put(resource, bytes, minimum)?;
+        let (allowed, heap) = (answer.allowed, answer.heap);
         // A multiple of 64 keeps chunk ends aligned; rounding down keeps the governor's word.
         let size = if allowed < bytes { (allowed & !63).max(minimum) } else { bytes };
         let layout = Layout::from_size_align(size, align).expect("no more than `bytes`, of which a layout can be made");
-        let settle = |obtained| {
-            if verdict.is_some() {
-                ask(&self.governor, (), |governor| governor.settle(&request, obtained));
-            }
-        };
-        let mut block = match catch_unwind(AssertUnwindSafe(|| self.chain.lock().allocate(layout))) {
+        let settle = |obtained| self.settle(&answer, obtained);
+        let mut block = match catch_unwind(AssertUnwindSafe(|| self.chain.lock().allocate(layout, heap))) {
             Ok(Ok(block)) => block,
             Ok(Err(error)) => {
                 settle(canary!("failure_is_charged", 0, size));
@@ -144,8 +177,10 @@ impl Source {
         // anybody can have the block to give back, so that they never fall below 0.
         self.committed.fetch_add(size, Ordering::Relaxed);
         self.taken.fetch_add(1, Ordering::Relaxed);
-        if verdict.is_none() {
+        if !answer.asked {
             block.owner |= UNGOVERNED;
+        } else if heap {
+            block.owner |= HEAP;
         }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| settle(size))) {
             // It was told of the block, whatever it made of that: so it is told of the release too.
@@ -154,6 +189,57 @@ impl Source {
             resume_unwind(panic)
         }
         Ok(block)
+    }
+
+    /// Puts a request for `bytes`, or for `minimum` at least, to the governor; a second time if it makes room in between.
+    fn put(&self, resource: Resource, bytes: usize, minimum: usize) -> Result<Answer, AllocError> {
+        let mut refusals = Refusals::new(&self.governor);
+        let shortage = Shortage { scarce: Scarce::Resource(resource), bytes: minimum };
+        loop {
+            self.tell_untold();
+            let request = Request { resource, bytes, minimum, committed: self.committed() };
+            let verdict = {
+                #[cfg(canary = "governor_under_lock")]
+                let _lock = self.chain.lock();
+                ask(&self.governor, None, |governor| Some(governor.request(&request)))
+            };
+            let answer = |allowed, heap| Answer { resource, asked: verdict.is_some(), allowed, heap };
+            let allowed = verdict.map_or(bytes, |verdict| verdict.of(bytes));
+            if allowed >= minimum && verdict != Some(Verdict::Heap) {
+                return Ok(answer(allowed, false));
+            }
+            if verdict == Some(Verdict::Heap) || !refusals.ask_again(&shortage) {
+                let last = verdict.filter(|&verdict| verdict == Verdict::Heap);
+                return match last.unwrap_or_else(|| refusals.last_word(&shortage)) {
+                    // No more than is needed beyond a limit.
+                    Verdict::Heap => Ok(answer(minimum, resource != Resource::Sealed)),
+                    last if last.of(bytes) >= minimum => Ok(answer(last.of(bytes), false)),
+                    _ => Err(AllocError::new(AllocErrorKind::Refused { resource, requested: minimum, allowed })),
+                };
+            }
+        }
+    }
+
+    fn settle(&self, answer: &Answer, obtained: usize) {
+        if answer.asked {
+            let outcome = Outcome { resource: answer.resource, allowed: answer.allowed, obtained, heap: answer.heap };
+            ask(&self.governor, (), |governor| governor.settle(&outcome));
+        }
+    }
+
+    /// Asks whether a frame of `bytes` may be sealed. Whether the governor has to be told when it is dropped:
+    /// by [`tell`](Self::tell).
+    ///
+    /// # Errors
+    ///
+    /// If the governor refuses.
+    pub(crate) fn seal(&self, bytes: usize) -> Result<bool, AllocError> {
+        let answer = self.put(Resource::Sealed, bytes, bytes)?;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.settle(&answer, bytes))) {
+            quietly(|| self.tell(&Release { resource: Resource::Sealed, bytes, heap: false }));
+            resume_unwind(panic)
+        }
+        Ok(answer.asked)
     }
 
     /// Gives memory back to the backend it came from.
@@ -170,36 +256,44 @@ impl Source {
             let mut chain = self.chain.lock();
             chain.live.remove(block.ptr);
             crate::annotate::passed_on(block.ptr.as_ptr(), bytes);
-            let backend = &mut chain.backends[(block.owner & !UNGOVERNED) as usize];
+            let backend = &mut chain.backends[(block.owner & !(UNGOVERNED | HEAP)) as usize];
             // SAFETY: by this function's contract the block came from this backend with this layout and is unused.
             unsafe { backend.deallocate(block.ptr, block.layout) };
         }));
         self.committed.fetch_sub(bytes, Ordering::Relaxed);
         self.given_back.fetch_add(1, Ordering::Relaxed);
         if block.owner & UNGOVERNED == 0 {
-            let told = ask(&self.governor, false, |governor| {
-                canary!("release_untold", governor.release(resource, bytes), ());
-                true
-            });
-            if !told {
-                // Relaxed: the sum is all that matters, and each byte of it is swapped out once.
-                self.untold[resource as usize].fetch_add(bytes, Ordering::Relaxed);
-            }
+            self.tell(&Release { resource, bytes, heap: block.owner & HEAP != 0 });
         }
-        self.tell_untold();
         if let Err(panic) = freed {
             resume_unwind(panic)
         }
     }
 
+    /// Tells the governor of what went back; later, if it is being called.
+    pub(crate) fn tell(&self, release: &Release) {
+        let told = ask(&self.governor, false, |governor| {
+            canary!("release_untold", governor.release(release), ());
+            true
+        });
+        if !told {
+            // Relaxed: the sum is all that matters, and each byte of it is swapped out once.
+            self.untold[release.resource as usize][usize::from(release.heap)]
+                .fetch_add(release.bytes, Ordering::Relaxed);
+        }
+        self.tell_untold();
+    }
+
     /// Tells the governor of what it gave back while it was being called.
     fn tell_untold(&self) {
         for (untold, resource) in self.untold.iter().zip(RESOURCES) {
-            if untold.load(Ordering::Relaxed) != 0 {
-                ask(&self.governor, (), |governor| match untold.swap(0, Ordering::Relaxed) {
-                    0 => {}
-                    bytes => governor.release(resource, bytes),
-                });
+            for (untold, heap) in untold.iter().zip([false, true]) {
+                if untold.load(Ordering::Relaxed) != 0 {
+                    ask(&self.governor, (), |governor| match untold.swap(0, Ordering::Relaxed) {
+                        0 => {}
+                        bytes => governor.release(&Release { resource, bytes, heap }),
+                    });
+                }
             }
         }
     }
@@ -212,9 +306,11 @@ impl Drop for Source {
 }
 
 impl Chain {
-    fn allocate(&mut self, layout: Layout) -> Result<Block, AllocError> {
+    /// Memory of the first backend that has it, or of the program's allocator, the last.
+    fn allocate(&mut self, layout: Layout, heap: bool) -> Result<Block, AllocError> {
         let none = AllocErrorKind::OutOfMemory { size: layout.size(), align: layout.align() };
-        for (owner, backend) in (0u32..).zip(self.backends.iter_mut()) {
+        let first = if heap { self.backends.len() - 1 } else { 0 };
+        for (owner, backend) in (0u32..).zip(self.backends.iter_mut()).skip(first) {
             match backend.allocate(layout) {
                 AllocationResult::Ok(memory) => {
                     let ptr = check(memory, layout)?;

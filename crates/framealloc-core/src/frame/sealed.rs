@@ -11,6 +11,7 @@ use crate::chunk::store::hauls;
 use crate::chunk::{Chunk, ChunkStore, Haul, Waiting};
 use crate::frame::handle::{FrameHandle, StaleHandle, run_destructors};
 use crate::frame::stamp::Stamp;
+use crate::governor::{Release, Resource};
 use crate::stats::FrameStats;
 use crate::sync::thread_local;
 use crate::unwind::{Panic, attempt, resume};
@@ -76,6 +77,8 @@ pub struct SealedFrame {
     store: ManuallyDrop<Arc<ChunkStore>>,
     stamp: Stamp,
     stats: FrameStats,
+    /// Whether the governor was asked, and is told of the drop.
+    told: bool,
 }
 
 // SAFETY: the frame owns its chunks, which nobody else uses; what is published in it is `Send`, and so may be dropped on
@@ -85,8 +88,8 @@ unsafe impl Send for SealedFrame {}
 unsafe impl Sync for SealedFrame {}
 
 impl SealedFrame {
-    pub(crate) fn new(seal: Seal, store: Arc<ChunkStore>, stamp: Stamp, stats: FrameStats) -> Self {
-        Self { seal, store: ManuallyDrop::new(store), stamp, stats }
+    pub(crate) fn new(seal: Seal, store: Arc<ChunkStore>, stamp: Stamp, stats: FrameStats, told: bool) -> Self {
+        Self { seal, store: ManuallyDrop::new(store), stamp, stats, told }
     }
 
     pub(crate) fn set_stats(&mut self, stats: FrameStats) {
@@ -158,20 +161,22 @@ impl Drop for SealedFrame {
         let Some((first, last)) = self.seal.ends else { return };
         if let Some(waiting) = DROPPING.get() {
             // Nested: the outermost drop does it. The record lies in the frame's own first header.
-            let record = Waiting { last, bytes: self.seal.bytes, store: Arc::into_raw(store), next: waiting };
+            let record =
+                Waiting { last, bytes: self.seal.bytes, told: self.told, store: Arc::into_raw(store), next: waiting };
             first.header().waiting.set(Some(record));
             DROPPING.set(Some(Some(first)));
             return;
         }
         DROPPING.set(Some(None));
         let mut panicked = None;
-        reclaim(self.seal, &store, &mut panicked);
+        reclaim(self.seal, &store, self.told, &mut panicked);
         while let Some(Some(first)) = DROPPING.get() {
             let Some(record) = first.header().waiting.take() else { break };
             DROPPING.set(Some(record.next));
             // SAFETY: `into_raw` of the nested drop, taken back once.
             let store = unsafe { Arc::from_raw(record.store) };
-            reclaim(Seal { ends: Some((first, record.last)), bytes: record.bytes }, &store, &mut panicked);
+            let seal = Seal { ends: Some((first, record.last)), bytes: record.bytes };
+            reclaim(seal, &store, record.told, &mut panicked);
             // It may be the last of its store, whose chunks then go back, of which a governor is told.
             attempt(&mut panicked, || drop(store));
         }
@@ -181,11 +186,15 @@ impl Drop for SealedFrame {
     }
 }
 
-fn reclaim(seal: Seal, store: &ChunkStore, panicked: &mut Option<Panic>) {
+fn reclaim(seal: Seal, store: &ChunkStore, told: bool, panicked: &mut Option<Panic>) {
     // SAFETY: the frame is being dropped: nobody reads it, and its destructors run here only.
     unsafe { seal.run_destructors(panicked) };
     if let Some((first, last)) = seal.ends {
         // SAFETY: as above; its destructors have run.
         unsafe { store.put_hauls(first, last, seal.bytes) };
+        if told {
+            let release = Release { resource: Resource::Sealed, bytes: seal.bytes, heap: false };
+            attempt(panicked, || store.source().tell(&release));
+        }
     }
 }

@@ -11,7 +11,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use super::{Ledger, model, spawn};
 use crate::backend::{Block, Source};
 use crate::error::AllocErrorKind;
-use crate::governor::{Governor, Request, Resource, Verdict};
+use crate::governor::{Governor, Outcome, Release, Request, Resource, Verdict};
 
 const BLOCK: usize = 1024;
 const LAYOUT: Layout = Layout::new::<[u8; BLOCK]>();
@@ -47,14 +47,14 @@ impl Governor for Budget {
         }
     }
 
-    fn settle(&self, request: &Request, obtained: usize) {
-        if obtained < request.bytes {
-            self.give_up(request.bytes - obtained);
+    fn settle(&self, outcome: &Outcome) {
+        if outcome.obtained < outcome.allowed {
+            self.give_up(outcome.allowed - outcome.obtained);
         }
     }
 
-    fn release(&self, _: Resource, bytes: usize) {
-        self.give_up(bytes);
+    fn release(&self, release: &Release) {
+        self.give_up(release.bytes);
     }
 }
 
@@ -135,12 +135,12 @@ impl Governor for Nested {
         self.budget.request(request)
     }
 
-    fn settle(&self, request: &Request, obtained: usize) {
-        self.budget.settle(request, obtained);
+    fn settle(&self, outcome: &Outcome) {
+        self.budget.settle(outcome);
     }
 
-    fn release(&self, resource: Resource, bytes: usize) {
-        self.budget.release(resource, bytes);
+    fn release(&self, release: &Release) {
+        self.budget.release(release);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
 use crate::error::{AllocError, AllocErrorKind};
 use crate::frame::{Seal, SealedFrame, Stamp};
-use crate::stats::FrameStats;
+use crate::stats::{FrameStats, ThreadStats};
 use crate::sync::Ordering;
 use crate::unwind::{Panic, resume};
 
@@ -71,7 +71,7 @@ impl SmartAlloc {
     ///
     /// # Panics
     ///
-    /// If a [`Lease`](crate::Lease) is out: [`try_seal_frame`](Self::try_seal_frame) returns the error.
+    /// If a [`Lease`](crate::Lease) is out, or the governor refuses: [`try_seal_frame`](Self::try_seal_frame) returns the error.
     #[must_use = "dropping the sealed frame reclaims it"]
     #[track_caller]
     pub fn seal_frame(&mut self) -> SealedFrame {
@@ -82,16 +82,17 @@ impl SmartAlloc {
     ///
     /// # Errors
     ///
-    /// If leases are out; the text says how many. Nothing was changed.
+    /// If leases are out; the text says how many. If the governor refuses it. Nothing was changed.
     pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
         let core = self.core.begin_boundary().map_err(refused)?;
+        let told = core.ask_to_seal()?;
         // First of all: from here on no handle of this frame is honoured.
         let next = self.stamp.next();
         let stamp = core::mem::replace(&mut self.stamp, next);
         let mut boundary = Boundary::new();
         core.collect::<false>(&mut boundary);
         // Sealed before the governor is told: should it panic, the frame is reclaimed.
-        let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last);
+        let mut sealed = SealedFrame::new(boundary.seal, core.store.clone(), stamp, core.exclusive().last, told);
         let mut panicked = None;
         let destructors = core.reclaim_expired(&mut panicked);
         core.exclusive_mut().last.destructors = destructors;
@@ -186,13 +187,24 @@ impl ExclusiveCore<'_> {
     fn retain_frame(&self, stamp: Stamp) {
         let mut boundary = Boundary::new();
         self.collect::<false>(&mut boundary);
-        let sealed = SealedFrame::new(boundary.seal, self.store.clone(), stamp, self.exclusive().last);
+        let sealed = SealedFrame::new(boundary.seal, self.store.clone(), stamp, self.exclusive().last, false);
         self.exclusive_mut().ring.push_back(sealed);
         let mut panicked = None;
         let destructors = self.reclaim_expired(&mut panicked);
         self.exclusive_mut().last.destructors = destructors;
         self.finish(boundary.surplus);
         resume(panicked);
+    }
+
+    /// Asks the governor for the frame to be sealed, all of whose chunks will be kept. Whether it is to be told of the drop.
+    fn ask_to_seal(&self) -> Result<bool, AllocError> {
+        if !self.governed {
+            return Ok(false);
+        }
+        let mut bytes = 0;
+        // SAFETY: exclusive, by this type's proof.
+        unsafe { self.slots.boundary(|slot| bytes += slot.arena.bytes_to_detach()) };
+        if bytes == 0 { Ok(false) } else { self.store.source().seal(bytes) }
     }
 
     #[allow(clippy::mut_from_ref, reason = "the exclusivity is that of the `&mut SmartAlloc` behind this proof")]
@@ -248,7 +260,7 @@ impl ExclusiveCore<'_> {
             // SAFETY: nothing lies in it.
             unsafe { slot.arena.reset() };
         } else {
-            let share = slot.arena.stats();
+            let share = ThreadStats { arena: slot.index, ..slot.arena.stats() };
             state.last.add(&share, slot.arena.refused());
             if self.governed {
                 state.threads.push(share);
@@ -260,6 +272,9 @@ impl ExclusiveCore<'_> {
             } else if let Some(first) = slot.arena.detach(ptr::from_ref(slot).cast(), drops) {
                 boundary.seal.add(first);
             }
+        }
+        if self.bounded {
+            slot.arena.bound_thread();
         }
         slot.tags.drain_into(&mut state.tags);
         // SAFETY: this function's contract.
@@ -360,7 +375,7 @@ impl Drop for Core {
         }
         // The older frames first: locals are dropped in the reverse order. If a destructor panics, the rest is still dropped
         // while the panic goes on.
-        let _current = SealedFrame::new(seal, self.store.clone(), Stamp::NONE, FrameStats::default());
+        let _current = SealedFrame::new(seal, self.store.clone(), Stamp::NONE, FrameStats::default(), false);
         let _ring = ring;
     }
 }

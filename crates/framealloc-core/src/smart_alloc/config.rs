@@ -136,36 +136,6 @@ impl AllocConfig {
     }
 }
 
-impl<G: Governor + ?Sized> Governor for Arc<G> {
-    fn request(&self, request: &crate::Request) -> crate::Verdict {
-        (**self).request(request)
-    }
-
-    fn settle(&self, request: &crate::Request, obtained: usize) {
-        (**self).settle(request, obtained);
-    }
-
-    fn release(&self, resource: crate::Resource, bytes: usize) {
-        (**self).release(resource, bytes);
-    }
-
-    fn open_tag(&self, tag: crate::Tag) -> crate::Verdict {
-        (**self).open_tag(tag)
-    }
-
-    fn extend_tag(&self, tag: crate::Tag, needed: usize) -> crate::Verdict {
-        (**self).extend_tag(tag, needed)
-    }
-
-    fn close_tag(&self, tag: crate::Tag, bytes: usize) {
-        (**self).close_tag(tag, bytes);
-    }
-
-    fn end_frame(&self, stats: &crate::FrameStats, threads: &[crate::ThreadStats]) {
-        (**self).end_frame(stats, threads);
-    }
-}
-
 impl fmt::Debug for AllocConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let backends: Vec<_> = self.backends.iter().map(AllocatorBackend::name).collect();

@@ -30,7 +30,7 @@ pub use tags::TagStats;
 use crate::arena::{RawArena, Supply};
 use crate::backend::Source;
 use crate::chunk::{ChunkList, ChunkStore};
-use crate::error::AllocError;
+use crate::error::{AllocError, AllocErrorKind};
 use crate::frame::{ALIGN, DropList, Frame, FrameHandle, Scratch, SealedFrame, StaleHandle, Stamp, Stash};
 use crate::governor::Governor;
 use crate::pool::Pool;
@@ -82,6 +82,10 @@ pub struct SmartAlloc {
 /// What an allocator and its leases share.
 struct Core {
     governed: bool,
+    /// Whether threads begin each frame without a grant.
+    bounded: bool,
+    /// Slots that were made.
+    arenas: AtomicUsize,
     begun: AtomicBool,
     leases: AtomicUsize,
     store: Arc<ChunkStore>,
@@ -111,6 +115,8 @@ unsafe impl Sync for Core {}
 #[repr(C)]
 struct FrameSlot {
     arena: RawArena,
+    /// Its number among the slots of the instance.
+    index: usize,
     drops: DropList,
     stash: Stash,
     tags: TagTable,
@@ -159,6 +165,10 @@ impl SmartAlloc {
         let config = config.check()?;
         let id = thread::unique().get();
         let governed = config.governor.is_some();
+        if let Some(governor) = &config.governor {
+            governor.attach().map_err(|reason| AllocError::new(AllocErrorKind::Governor { reason }))?;
+        }
+        let bounded = config.governor.as_ref().is_some_and(Governor::bounds_threads);
         let governor = config.governor();
         let source = Arc::new(Source::new(config.backends, governor));
         let store = Arc::new(ChunkStore::new(source.clone(), config.growth, config.trim));
@@ -167,6 +177,8 @@ impl SmartAlloc {
         }
         let core = Core {
             governed,
+            bounded,
+            arenas: AtomicUsize::new(0),
             begun: AtomicBool::new(false),
             leases: AtomicUsize::new(0),
             store,
@@ -313,7 +325,13 @@ impl Core {
     }
 
     fn new_slot(&self) -> FrameSlot {
-        FrameSlot { arena: self.new_arena(), drops: DropList::new(), stash: Stash::new(), tags: TagTable::new() }
+        let arena = self.new_arena();
+        if self.bounded {
+            arena.bound_thread();
+        }
+        // Relaxed: a number of its own is all.
+        let index = self.arenas.fetch_add(1, Ordering::Relaxed);
+        FrameSlot { arena, index, drops: DropList::new(), stash: Stash::new(), tags: TagTable::new() }
     }
 
     fn governor(&self) -> Option<&Arc<dyn Governor>> {

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::SmartAlloc;
 use crate::arena::raw::OpenTag;
 use crate::backend::ask;
-use crate::governor::{Tag, Verdict};
+use crate::governor::{Tag, TagScope, TagUse, Verdict};
 use crate::reentry;
 use crate::unwind::{attempt, resume};
 
@@ -113,30 +113,33 @@ impl SmartAlloc {
     /// ```
     pub fn with_tag<'f, R>(&'f self, tag: impl Into<Tag>, f: impl FnOnce(&'f Self) -> R) -> R {
         let tag = tag.into();
-        // Asked before anything is changed: it may allocate.
-        let verdict = self
-            .core
-            .governor()
-            .map_or(Verdict::Allow, |governor| ask(governor, Verdict::Allow, |governor| governor.open_tag(tag)));
         let slot = self.slot();
         let arena = &slot.arena;
+        let outer = arena.tag();
+        // SAFETY: an open scope stays until it is closed, which is after this call's.
+        let depth = unsafe { outer.as_ref() }.map_or(0, |outer| outer.told);
+        let scope = TagScope { tag, depth };
+        // Asked before anything is changed: it may allocate.
+        let verdict =
+            self.core.governor().and_then(|governor| ask(governor, None, |governor| Some(governor.open_tag(&scope))));
         let position = arena.position();
-        let outer_grant = arena.grant();
-        let open = OpenTag { tag, outer_grant };
+        let grant = verdict.unwrap_or(Verdict::Allow).of(usize::MAX);
+        let open = OpenTag {
+            scope,
+            told: depth + usize::from(verdict.is_some()),
+            grant: Cell::new(position.saturating_add(grant)),
+            outer,
+        };
+        // SAFETY: `close`, which is made at once and dropped before `open`, closes it, and so do the closures inside with theirs.
+        unsafe { arena.open_tag(&open) };
         let close = Close {
             alloc: self,
-            tag,
+            open: &open,
             position,
             count: arena.count(),
             outer_peak: arena.replace_peak(position),
-            outer_grant,
             outer_nested: slot.tags.nested.replace(0),
-            outer: arena.replace_tag(Some(open)),
         };
-        let granted = position.saturating_add(verdict.of(usize::MAX));
-        if granted < outer_grant {
-            arena.set_grant(granted);
-        }
         let result = f(self);
         drop(close);
         result
@@ -150,20 +153,18 @@ impl SmartAlloc {
 }
 
 /// Closes a tag scope, also when it is left by a panic.
-struct Close<'f> {
-    alloc: &'f SmartAlloc,
-    tag: Tag,
+struct Close<'a> {
+    alloc: &'a SmartAlloc,
+    open: &'a OpenTag,
     position: usize,
     count: usize,
     outer_peak: usize,
-    outer_grant: usize,
     outer_nested: usize,
-    outer: Option<OpenTag>,
 }
 
 impl Drop for Close<'_> {
     fn drop(&mut self) {
-        let slot = self.alloc.slot();
+        let (slot, scope) = (self.alloc.slot(), &self.open.scope);
         let arena = &slot.arena;
         // The most of it, also if it was freed inside.
         let peak = arena.replace_peak(0).max(self.position);
@@ -171,14 +172,16 @@ impl Drop for Close<'_> {
         let bytes = peak - self.position;
         let own_bytes = bytes.saturating_sub(slot.tags.nested.get());
         let allocation_count = arena.count().saturating_sub(self.count);
-        slot.tags.add(&TagStats { tag: self.tag, bytes, own_bytes, allocation_count, scopes: 1 });
+        slot.tags.add(&TagStats { tag: scope.tag, bytes, own_bytes, allocation_count, scopes: 1 });
         slot.tags.nested.set(self.outer_nested + bytes);
-        arena.replace_tag(self.outer);
-        arena.set_grant(self.outer_grant);
-        if let Some(governor) = self.alloc.core.governor() {
+        arena.close_tag(self.open);
+        if self.open.told > scope.depth
+            && let Some(governor) = self.alloc.core.governor()
+        {
+            let used = TagUse { peak: bytes, kept: arena.position().wrapping_sub(self.position).cast_signed() };
             // The scope may be left by a panic: a second one would be an abort.
             let mut panicked = None;
-            attempt(&mut panicked, || ask(governor, (), |governor| governor.close_tag(self.tag, bytes)));
+            attempt(&mut panicked, || ask(governor, (), |governor| governor.close_tag(scope, &used)));
             resume(panicked);
         }
     }

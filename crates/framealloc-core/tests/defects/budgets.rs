@@ -78,13 +78,14 @@ impl Governor for Budget {
         }
     }
 
-    fn settle(&self, request: &Request, obtained: usize) {
-        assert!(obtained <= request.bytes);
+    fn settle(&self, outcome: &Outcome) {
+        assert!(outcome.obtained <= outcome.allowed);
         self.settled.fetch_add(1, Ordering::SeqCst);
-        self.used.fetch_sub(request.bytes - obtained, Ordering::SeqCst);
+        self.used.fetch_sub(outcome.allowed - outcome.obtained, Ordering::SeqCst);
     }
 
-    fn release(&self, _: Resource, bytes: usize) {
+    fn release(&self, release: &Release) {
+        let bytes = release.bytes;
         self.released.fetch_add(1, Ordering::SeqCst);
         // Below 0 it would be let through what is refused now.
         let before = self.used.fetch_sub(bytes, Ordering::SeqCst);
@@ -237,21 +238,21 @@ fn defect_callbacks_under_a_lock_that_deadlock_when_they_allocate() {
             self.call();
             Verdict::Allow
         }
-        fn settle(&self, _: &Request, _: usize) {
+        fn settle(&self, _: &Outcome) {
             self.call();
         }
-        fn release(&self, _: Resource, _: usize) {
+        fn release(&self, _: &Release) {
             self.call();
         }
-        fn open_tag(&self, _: Tag) -> Verdict {
+        fn open_tag(&self, _: &TagScope) -> Verdict {
             self.call();
             Verdict::AllowUpTo(64)
         }
-        fn extend_tag(&self, _: Tag, _: usize) -> Verdict {
+        fn extend_tag(&self, _: &TagScope, _: usize) -> Verdict {
             self.call();
             Verdict::Allow
         }
-        fn close_tag(&self, _: Tag, _: usize) {
+        fn close_tag(&self, _: &TagScope, _: &TagUse) {
             self.call();
         }
     }

@@ -56,8 +56,10 @@ impl Clerk {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Bytes held from backends.
     pub(crate) fn held(&self) -> isize {
-        self.held.lock().unwrap().values().sum()
+        let held = self.held.lock().unwrap();
+        held.iter().filter(|(name, _)| **name != Resource::Sealed.to_string()).map(|(_, bytes)| bytes).sum()
     }
 
     pub(crate) fn hooked(self: &Arc<Self>, hook: impl Fn(Call) + Send + Sync + 'static) {
@@ -79,13 +81,15 @@ impl Governor for Clerk {
         self.answers.lock().unwrap().get(&number).copied().unwrap_or(Verdict::Allow)
     }
 
-    fn settle(&self, request: &Request, obtained: usize) {
-        *self.held.lock().unwrap().entry(request.resource.to_string()).or_default() += obtained as isize;
+    fn settle(&self, outcome: &Outcome) {
+        let held = outcome.obtained as isize;
+        *self.held.lock().unwrap().entry(outcome.resource.to_string()).or_default() += held;
         self.call(Call::Settle);
     }
 
-    fn release(&self, resource: Resource, bytes: usize) {
+    fn release(&self, release: &Release) {
         {
+            let (resource, bytes) = (release.resource, release.bytes);
             let mut held = self.held.lock().unwrap();
             let held = held.entry(resource.to_string()).or_default();
             *held -= bytes as isize;
@@ -94,19 +98,19 @@ impl Governor for Clerk {
         self.call(Call::Release);
     }
 
-    fn open_tag(&self, tag: Tag) -> Verdict {
+    fn open_tag(&self, scope: &TagScope) -> Verdict {
         self.call(Call::OpenTag);
-        self.grants.lock().unwrap().get(tag.name()).copied().unwrap_or(Verdict::Allow)
+        self.grants.lock().unwrap().get(scope.tag.name()).copied().unwrap_or(Verdict::Allow)
     }
 
-    fn extend_tag(&self, tag: Tag, needed: usize) -> Verdict {
-        self.asked.lock().unwrap().push((tag.name(), needed));
+    fn extend_tag(&self, scope: &TagScope, needed: usize) -> Verdict {
+        self.asked.lock().unwrap().push((scope.tag.name(), needed));
         self.call(Call::ExtendTag);
         self.extensions.lock().unwrap().pop().unwrap_or(Verdict::Deny)
     }
 
-    fn close_tag(&self, tag: Tag, bytes: usize) {
-        self.closed.lock().unwrap().push((tag.name(), bytes));
+    fn close_tag(&self, scope: &TagScope, used: &TagUse) {
+        self.closed.lock().unwrap().push((scope.tag.name(), used.peak));
         self.call(Call::CloseTag);
     }
 

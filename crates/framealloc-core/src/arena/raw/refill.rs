@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
 #[cfg(feature = "std")]
-use super::{OpenTag, Supply};
+use super::Supply;
 use super::{RawArena, at};
 use crate::annotate;
 use crate::bump;
@@ -97,24 +97,10 @@ impl RawArena {
         if missing == 0 {
             return Ok(());
         }
+        // What follows calls the governor, which may allocate from here: whether it now fits is asked anew.
         #[cfg(feature = "std")]
-        if let (Some(open), Supply::Store(store)) = (self.tag.get(), &self.supply) {
-            use crate::governor::Verdict;
-            // At most the enclosing scope's grant, which is asked for when that scope itself runs out.
-            let verdict = crate::backend::ask(store.source().governor(), Verdict::Deny, |governor| {
-                governor.extend_tag(open.tag, missing)
-            });
-            let added = match verdict {
-                Verdict::Allow => missing,
-                Verdict::AllowUpTo(bytes) => bytes,
-                Verdict::Deny => 0,
-            };
-            let extended = self.grant.get().saturating_add(added).min(open.outer_grant);
-            // An answer that does not suffice is a refusal, and adds nothing.
-            if needed <= extended.saturating_sub(self.position()) {
-                self.set_grant(extended);
-                return Ok(());
-            }
+        if self.extend_grants(needed) && self.position().saturating_add(needed) <= self.grant.get() {
+            return Ok(());
         }
         Err(self.over_grant(needed))
     }
@@ -267,22 +253,6 @@ impl RawArena {
         let bound = bump::bound(start, self.end.get(), self.base.get(), grant, self.min_align);
         // A grant below what is handed out already refuses everything further, but takes nothing back.
         self.bound.set(bound.max(self.cursor.get().addr().get()));
-    }
-
-    #[cfg(feature = "std")]
-    pub(crate) fn grant(&self) -> usize {
-        self.grant.get()
-    }
-
-    #[cfg(feature = "std")]
-    pub(crate) fn set_grant(&self, grant: usize) {
-        self.grant.set(grant);
-        self.rebound();
-    }
-
-    #[cfg(feature = "std")]
-    pub(crate) fn replace_tag(&self, tag: Option<OpenTag>) -> Option<OpenTag> {
-        self.tag.replace(tag)
     }
 
     fn now(&self) -> u64 {

@@ -223,6 +223,7 @@ impl RawArena {
         self.chunks.set(0);
         self.large.set(0);
         self.used_bytes.set(0);
+        // A thread that is bounded is bounded anew by whoever resets it.
         self.grant.set(usize::MAX);
         self.clear_figures();
     }
@@ -267,6 +268,7 @@ impl RawArena {
     pub(crate) fn stats(&self) -> ThreadStats {
         let peak = self.peak();
         ThreadStats {
+            arena: 0,
             bytes_allocated: self.position(),
             peak,
             allocation_count: self.count(),
@@ -335,6 +337,12 @@ impl RawArena {
         let mut list = self.spare.take();
         list.append(self.spare_large.take());
         list
+    }
+
+    /// Bytes of the chunks that [`detach`](Self::detach) would move out.
+    #[cfg(feature = "std")]
+    pub(crate) fn bytes_to_detach(&self) -> usize {
+        if self.is_untouched() { 0 } else { self.used_bytes.get() }
     }
 
     /// Moves the used chunks out, and starts over. `None` if there are none.

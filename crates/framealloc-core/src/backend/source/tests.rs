@@ -148,7 +148,7 @@ fn a_failing_call_changes_nothing_and_the_next_one_succeeds() {
                 Err(error) => {
                     assert_eq!((call, error.kind()), (failing, AllocErrorKind::OutOfMemory { size: CHUNK, align: 64 }));
                     assert_eq!((source.committed(), ledger.live(), clerk.held()), (held, live, held));
-                    assert!(matches!(clerk.events().last(), Some(Event::Settle(_, 0))));
+                    assert!(matches!(clerk.events().last(), Some(Event::Settle(Outcome { obtained: 0, .. }))));
                     blocks.push(take(&source, CHUNK, 1).unwrap());
                 }
             }
@@ -163,7 +163,7 @@ fn a_panicking_backend_leaves_nothing_behind() {
     let clerk = Clerk::new();
     let (source, ledger) = scripted(Scripted::new().at(0, Answer::Panic), clerk.clone());
     assert_eq!(panics(|| take(&source, CHUNK, 1)), "the scripted backend panics");
-    assert!(matches!(clerk.events()[..], [Event::Request(_), Event::Settle(_, 0)]));
+    assert!(matches!(clerk.events()[..], [Event::Request(_), Event::Settle(Outcome { obtained: 0, .. })]));
     assert_eq!((source.committed(), source.traffic(), ledger.live()), (0, (0, 0), (0, 0)));
     let block = take(&source, CHUNK, 1).expect("neither locked nor poisoned");
     give_back(&source, block);

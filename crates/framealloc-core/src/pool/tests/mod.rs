@@ -251,7 +251,7 @@ impl Governor for Nosy {
         Verdict::Allow
     }
 
-    fn release(&self, _: crate::governor::Resource, _: usize) {
+    fn release(&self, _: &crate::governor::Release) {
         if let Some(pool) = self.pool() {
             drop(pool.alloc_box([2; 64]));
             pool.trim();

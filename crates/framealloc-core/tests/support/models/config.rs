@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::alloc::Allocator;
 use framealloc_core::{
-    AllocConfig, AllocErrorKind, AllocationResult, AllocatorBackend, FrameHandle, Governor, PoolBox, Request, Resource,
-    SmartAlloc, SystemBackend, Tag, TrimPolicy, Verdict,
+    AllocConfig, AllocErrorKind, AllocationResult, AllocatorBackend, FrameHandle, Governor, Outcome, PoolBox, Release,
+    Request, Resource, SmartAlloc, SystemBackend, TagScope, TrimPolicy, Verdict,
 };
 
 use super::blocks::Ground;
@@ -214,6 +214,7 @@ fn name(resource: Resource) -> &'static str {
     match resource {
         Resource::Chunk => "chunk",
         Resource::Slab => "slab",
+        Resource::Sealed => "sealed",
         _ => "large",
     }
 }
@@ -224,22 +225,23 @@ impl Governor for Moody {
         self.verdict(request.bytes)
     }
 
-    fn settle(&self, request: &Request, obtained: usize) {
-        *self.0.books().held.entry(name(request.resource)).or_default() += obtained;
+    fn settle(&self, outcome: &Outcome) {
+        *self.0.books().held.entry(name(outcome.resource)).or_default() += outcome.obtained;
     }
 
-    fn release(&self, resource: Resource, bytes: usize) {
+    fn release(&self, release: &Release) {
+        let (resource, bytes) = (release.resource, release.bytes);
         let mut books = self.0.books();
         let held = books.held.entry(name(resource)).or_default();
         assert!(*held >= bytes, "more {} memory is given back than was obtained", name(resource));
         *held -= bytes;
     }
 
-    fn open_tag(&self, _: Tag) -> Verdict {
+    fn open_tag(&self, _: &TagScope) -> Verdict {
         self.verdict(4096)
     }
 
-    fn extend_tag(&self, _: Tag, needed: usize) -> Verdict {
+    fn extend_tag(&self, _: &TagScope, needed: usize) -> Verdict {
         self.verdict(needed)
     }
 }
