@@ -1,4 +1,4 @@
-//! The door to framealloc: everything of `framealloc-core`, and a prelude.
+//! The door to framealloc: everything of `framealloc-core` and `framealloc-budget`, and a prelude.
 //!
 //! ```
 //! use framealloc::prelude::*;
@@ -15,10 +15,17 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "budget")]
+pub use framealloc_budget::*;
 pub use framealloc_core::*;
 
 /// What a program that uses frame memory names every day.
 pub mod prelude {
+    #[cfg(feature = "budget")]
+    pub use framealloc_budget::{
+        Account, Budget, FrameRecord, Level, Limit, Metrics, OverLimit, Pressure, PressurePolicy, Report,
+        assert_budget, assert_frame_bytes, assert_steady, bytes,
+    };
     #[cfg(feature = "std")]
     pub use framealloc_core::{
         AllocConfig, AllocStats, FrameHandle, FrameStats, HeapBox, Lease, Pool, PoolBox, Scratch, SealedFrame,
@@ -26,7 +33,7 @@ pub mod prelude {
     };
     pub use framealloc_core::{
         AllocError, AllocErrorKind, AllocationResult, AllocatorBackend, Arena, FixedBackend, Frame, FrameBox,
-        FrameDeque, FrameMap, FrameSet, FrameString, FrameVec, Governor, InitError, OnceFn, Request, Scope,
+        FrameDeque, FrameMap, FrameSet, FrameString, FrameVec, Governor, InitError, OnceFn, Request, Scope, Shortage,
         SystemBackend, Tag, TrimPolicy, Verdict, frame_format, frame_vec, unsize,
     };
     #[cfg(all(feature = "std", target_os = "linux"))]
@@ -44,3 +51,7 @@ mod guide {}
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/migration.md")]
 mod migration {}
+
+#[cfg(all(doctest, feature = "budget-config"))]
+#[doc = include_str!("../../../docs/budgets.md")]
+mod budgets {}

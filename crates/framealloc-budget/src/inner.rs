@@ -1,0 +1,470 @@
+//! The state behind a budget: ledgers of the accounts, the tree of tags, each thread's books, the history.
+//!
+//! Promises that no lock is held while code of the program runs: callbacks are taken out of their locks first, and what
+//! they are told is a copy.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use framealloc_core::{FrameStats, Resource, Scarce, Shortage, ThreadStats, Verdict};
+use parking_lot::Mutex;
+use thread_local::ThreadLocal;
+
+use crate::books::{Books, slice};
+use crate::bytes;
+use crate::ledger::{Ledger, NONE, charge_all};
+use crate::limit::{Account, BudgetError, Limit, OverLimit};
+use crate::metrics::{ACCOUNTS, FrameRecord, History, TagRecord, ThreadRecord, Track};
+use crate::pressure::{Level, Pressure, PressurePolicy, Reading};
+use crate::sync::{AtomicUsize, Ordering};
+use crate::tree::{Over, ROOT, Tree};
+
+pub(crate) type OnEvict = dyn Fn(&Shortage) -> bool + Send + Sync;
+pub(crate) type OnPressure = dyn Fn(&Pressure) + Send + Sync;
+
+/// Frames in the history unless set: a minute at 60 Hz.
+const HISTORY: usize = 3600;
+
+/// What may be set at any time.
+#[derive(Default)]
+struct Settings {
+    over: OverLimit,
+    pressure: PressurePolicy,
+    on_evict: Option<Arc<OnEvict>>,
+    on_pressure: Option<Arc<OnPressure>>,
+    /// Limits that hold from the next frame on.
+    pending: Vec<(Account, Limit)>,
+}
+
+/// An account that is no tag, beside its ledger.
+pub(crate) struct Extra {
+    pub(crate) soft: AtomicUsize,
+    pub(crate) over: Over,
+}
+
+impl Extra {
+    fn new() -> Self {
+        Self { soft: AtomicUsize::new(NONE), over: Over::new(None) }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) committed: Ledger,
+    pub(crate) pools: Ledger,
+    pub(crate) sealed: Ledger,
+    /// Granted to threads of the frame, whose share they do not know yet.
+    pub(crate) frame: Ledger,
+    /// What each thread may be granted; only its limit is used.
+    pub(crate) thread: Ledger,
+    extras: [Extra; 5],
+    /// Held beyond limits.
+    pub(crate) heap: AtomicUsize,
+    pub(crate) tree: Tree,
+    books: ThreadLocal<Mutex<Books>>,
+    settings: Mutex<Settings>,
+    pub(crate) history: Mutex<History>,
+    attached: Mutex<Attached>,
+}
+
+#[derive(Default)]
+struct Attached {
+    attached: bool,
+    bounded: bool,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("committed", &self.committed)
+            .field("pools", &self.pools)
+            .field("sealed", &self.sealed)
+            .field("tags", &self.tree.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn new() -> Self {
+        Self {
+            committed: Ledger::new(NONE),
+            pools: Ledger::new(NONE),
+            sealed: Ledger::new(NONE),
+            frame: Ledger::new(NONE),
+            thread: Ledger::new(NONE),
+            extras: std::array::from_fn(|_| Extra::new()),
+            heap: AtomicUsize::new(0),
+            tree: Tree::new(),
+            books: ThreadLocal::new(),
+            settings: Mutex::default(),
+            history: Mutex::new(History::new(HISTORY)),
+            attached: Mutex::default(),
+        }
+    }
+
+    // ---- settings ------------------------------------------------------------------------------------------------
+
+    pub(crate) fn set_over(&self, over: OverLimit) {
+        self.settings.lock().over = over;
+    }
+
+    pub(crate) fn pressure(&self) -> PressurePolicy {
+        self.settings.lock().pressure
+    }
+
+    pub(crate) fn set_pressure(&self, policy: PressurePolicy) -> Result<(), BudgetError> {
+        policy.check()?;
+        self.settings.lock().pressure = policy;
+        Ok(())
+    }
+
+    pub(crate) fn set_on_evict(&self, callback: Arc<OnEvict>) {
+        let _before = self.settings.lock().on_evict.replace(callback);
+    }
+
+    pub(crate) fn set_on_pressure(&self, callback: Arc<OnPressure>) {
+        let _before = self.settings.lock().on_pressure.replace(callback);
+    }
+
+    fn plain(&self, account: &Account) -> Option<(&Ledger, &Extra)> {
+        let at = match account {
+            Account::Committed => (&self.committed, 0),
+            Account::Pools => (&self.pools, 1),
+            Account::Sealed => (&self.sealed, 2),
+            Account::Frame => (&self.frame, 3),
+            Account::Thread => (&self.thread, 4),
+            Account::Tag(_) => return None,
+        };
+        Some((at.0, &self.extras[at.1]))
+    }
+
+    /// The soft and the hard limit of an account.
+    pub(crate) fn limit(&self, account: &Account) -> (usize, usize) {
+        match self.plain(account) {
+            Some((ledger, extra)) => (extra.soft.load(Ordering::Relaxed), ledger.limit()),
+            None => (NONE, NONE),
+        }
+    }
+
+    pub(crate) fn used(&self, account: &Account) -> usize {
+        match (self.plain(account), account) {
+            (Some((ledger, _)), _) => ledger.used(),
+            (None, Account::Tag(path)) => self.tree.get(path).map_or(0, |node| node.ledger.used()),
+            (None, _) => 0,
+        }
+    }
+
+    pub(crate) fn level(&self, account: &Account) -> Level {
+        let history = self.history.lock();
+        let track = match account {
+            Account::Tag(path) => self.tree.get(path).and_then(|node| history.tags.get(node.id as usize)),
+            _ => ACCOUNTS.iter().position(|plain| plain == account).map(|at| &history.accounts[at]),
+        };
+        track.map_or(Level::Normal, |track| track.watch.level())
+    }
+
+    /// Sets a limit that holds at once, or, once there is an allocator, from the next frame on.
+    pub(crate) fn set_limit(&self, account: Account, limit: Limit) -> Result<(), BudgetError> {
+        limit.check(&account)?;
+        if let Account::Tag(path) = &account {
+            self.tree.find(path)?;
+        }
+        let attached = self.attached.lock();
+        if attached.attached {
+            if !attached.bounded && limit.hard_bytes().is_some() && matches!(account, Account::Frame | Account::Thread)
+            {
+                return Err(BudgetError::NotBounded { account });
+            }
+            self.settings.lock().pending.push((account, limit));
+        } else {
+            self.apply(&account, &limit);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, account: &Account, limit: &Limit) {
+        let (soft, hard) = limit.raw();
+        match (self.plain(account), account) {
+            (Some((ledger, extra)), _) => {
+                extra.soft.store(soft, Ordering::Relaxed);
+                extra.over.set_policy(limit.over());
+                ledger.set_limit(hard);
+            }
+            // It was found when the limit was set, and tags stay.
+            (None, Account::Tag(path)) => {
+                if let Ok(node) = self.tree.find(path) {
+                    node.set_limit(limit);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
+    pub(crate) fn attach(&self) -> Result<(), &'static str> {
+        let mut attached = self.attached.lock();
+        if std::mem::replace(&mut attached.attached, true) {
+            return Err("a budget governs one allocator, and this one has one");
+        }
+        attached.bounded = self.frame.is_limited() || self.thread.is_limited();
+        Ok(())
+    }
+
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.attached.lock().bounded
+    }
+
+    // ---- hard limits ---------------------------------------------------------------------------------------------
+
+    /// The accounts that memory of this kind is charged to.
+    fn accounts(&self, resource: Resource) -> &'static [Account] {
+        match resource {
+            Resource::Chunk => &[Account::Committed],
+            Resource::Sealed => &[Account::Sealed],
+            _ => &[Account::Pools, Account::Committed],
+        }
+    }
+
+    fn ledgers(&self, resource: Resource) -> impl Iterator<Item = &Ledger> + Clone {
+        self.accounts(resource).iter().filter_map(|account| Some(self.plain(account)?.0))
+    }
+
+    /// Charges `bytes`, or as many as there is room for, but `minimum` at least.
+    pub(crate) fn charge(&self, resource: Resource, minimum: usize, bytes: usize) -> Verdict {
+        match charge_all(&self.ledgers(resource), minimum, bytes) {
+            Ok(charged) if charged == bytes => Verdict::Allow,
+            Ok(charged) => Verdict::AllowUpTo(charged),
+            Err(_) => Verdict::Deny,
+        }
+    }
+
+    pub(crate) fn credit(&self, resource: Resource, bytes: usize) {
+        self.ledgers(resource).for_each(|ledger| ledger.credit(bytes));
+    }
+
+    pub(crate) fn with_books<R>(&self, f: impl FnOnce(&mut Books) -> R) -> R {
+        f(&mut self.books.get_or_default().lock())
+    }
+
+    /// Grants a thread `needed` bytes of frame memory more than the `granted` that it has, and some ahead.
+    pub(crate) fn extend_thread(&self, granted: usize, needed: usize) -> Verdict {
+        let room = self.thread.limit().saturating_sub(granted);
+        if needed > room {
+            return Verdict::Deny;
+        }
+        let ahead = slice(&self.frame).clamp(needed, room);
+        self.frame.charge(needed, ahead).map_or(Verdict::Deny, Verdict::AllowUpTo)
+    }
+
+    /// Runs the program's callback, if there is one.
+    pub(crate) fn evict(&self, shortage: &Shortage) -> bool {
+        let callback = self.settings.lock().on_evict.clone();
+        callback.is_some_and(|callback| callback(shortage))
+    }
+
+    /// The last word on a refusal: counts it, and does what the account says.
+    pub(crate) fn refused(&self, shortage: &Shortage) -> Verdict {
+        let needed = shortage.bytes;
+        let otherwise = self.settings.lock().over;
+        let answer = |over: &Over| {
+            let policy = over.policy(otherwise);
+            if policy != OverLimit::Heap {
+                over.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            policy
+        };
+        let of = |account: Account| {
+            let (ledger, extra) = self.plain(&account)?;
+            (ledger.room() < needed).then(|| (answer(&extra.over), ledger.limit(), ledger.used(), account, extra))
+        };
+        let (policy, limit, used, account) = match shortage.scarce {
+            Scarce::Tag(scope) => {
+                let lacking = self.with_books(|books| {
+                    let node = books.lacking(scope.depth, needed);
+                    // Another thread may have made room since; then it is the scope's own tag that is told of.
+                    node.cloned().unwrap_or_else(|| self.tree.node(books.node_at(scope.depth)))
+                });
+                let account = Account::Tag(lacking.path.clone());
+                (answer(&lacking.over), lacking.ledger.limit(), lacking.ledger.used(), account)
+            }
+            Scarce::Thread { granted } => {
+                if needed > self.thread.limit().saturating_sub(granted) {
+                    (answer(&self.extras[4].over), self.thread.limit(), granted, Account::Thread)
+                } else {
+                    let extra = &self.extras[3];
+                    (answer(&extra.over), self.frame.limit(), self.frame.used(), Account::Frame)
+                }
+            }
+            Scarce::Resource(resource) => {
+                let accounts = self.accounts(resource);
+                let (policy, limit, used, account, _) = accounts.iter().cloned().find_map(of).unwrap_or_else(|| {
+                    let account = accounts[accounts.len() - 1].clone();
+                    let (ledger, extra) = self.plain(&account).expect("no tag");
+                    (answer(&extra.over), ledger.limit(), ledger.used(), account, extra)
+                });
+                (policy, limit, used, account)
+            }
+            _ => return Verdict::Deny,
+        };
+        match policy {
+            OverLimit::Error => Verdict::Deny,
+            OverLimit::Heap => {
+                match shortage.scarce {
+                    // What a scope used beyond its grant is counted when it closes.
+                    Scarce::Tag(_) | Scarce::Resource(_) => {}
+                    _ => {
+                        self.plain(&account).inspect(|(_, extra)| {
+                            extra.over.bytes.fetch_add(needed, Ordering::Relaxed);
+                        });
+                    }
+                }
+                Verdict::Heap
+            }
+            OverLimit::Panic => panic!(
+                "{account}: {needed} bytes more ({}) do not fit below its hard limit of {limit} ({}), of which {used} are used",
+                bytes::display(needed),
+                bytes::display(limit)
+            ),
+        }
+    }
+
+    /// Notes memory that was taken beyond a limit.
+    pub(crate) fn take_beyond(&self, resource: Resource, bytes: usize) {
+        self.heap.fetch_add(bytes, Ordering::Relaxed);
+        if let Some((_, extra)) = self.accounts(resource).last().and_then(|account| self.plain(account)) {
+            extra.over.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    // ---- the end of a frame --------------------------------------------------------------------------------------
+
+    pub(crate) fn end_frame(&self, stats: &FrameStats, threads: &[ThreadStats]) {
+        let (policy, mut callback, pending) = {
+            let mut settings = self.settings.lock();
+            (settings.pressure, settings.on_pressure.clone(), std::mem::take(&mut settings.pending))
+        };
+        let mut told = Vec::new();
+        {
+            let mut history = self.history.lock();
+            let now = Instant::now();
+            let interval = history.last_end.replace(now).map_or_else(Default::default, |before| now - before);
+            let mut record = FrameRecord {
+                frame: stats.frame,
+                interval,
+                bytes: stats.bytes_allocated,
+                waste: stats.waste,
+                chunk_bytes: stats.committed,
+                committed: self.committed.used() + self.heap.load(Ordering::Relaxed),
+                pools: self.pools.used(),
+                heap: self.heap.load(Ordering::Relaxed),
+                sealed: self.sealed.used(),
+                scratch_peak: stats.scratch_peak,
+                chunks: stats.chunks,
+                refused: stats.refused,
+                ..history.blank()
+            };
+            record.threads.extend(threads.iter().map(|share| ThreadRecord {
+                arena: share.arena,
+                peak: share.peak,
+                waste: share.waste,
+            }));
+            self.sum_up_tags(stats, threads, &mut record, &mut history, &policy, &mut told);
+            self.sum_up_accounts(&record, &mut history, &policy, &mut told);
+            history.push(record);
+            for (account, limit) in &pending {
+                self.apply(account, limit);
+            }
+        }
+        if let Some(callback) = callback.take() {
+            told.iter().for_each(|pressure| callback(pressure));
+        }
+    }
+
+    fn sum_up_tags(
+        &self,
+        stats: &FrameStats,
+        threads: &[ThreadStats],
+        record: &mut FrameRecord,
+        history: &mut History,
+        policy: &PressurePolicy,
+        told: &mut Vec<Pressure>,
+    ) {
+        let tags = &mut record.tags;
+        tags.resize(self.tree.len(), TagRecord::default());
+        for books in &self.books {
+            books.lock().drain(|node, count| {
+                // A tag may be new since.
+                if tags.len() <= node as usize {
+                    tags.resize(node as usize + 1, TagRecord::default());
+                }
+                let tag = &mut tags[node as usize];
+                tag.own += count.own;
+                tag.peak += count.peak;
+                tag.scopes += count.scopes;
+            });
+        }
+        // Of what lies in no tag nothing is counted: it is the rest.
+        let kept: isize = threads.iter().map(|share| share.bytes_allocated.cast_signed()).sum();
+        let tagged: isize = tags.iter().map(|tag| tag.own).sum();
+        tags[ROOT as usize] = TagRecord {
+            own: kept - tagged,
+            peak: stats.bytes_allocated,
+            refused: stats.refused,
+            ..TagRecord::default()
+        };
+        if history.tags.len() < tags.len() {
+            history.tags.resize(tags.len(), Track::default());
+        }
+        self.tree.each(|node| {
+            let at = node.id as usize;
+            let Some(tag) = tags.get_mut(at).filter(|_| at != ROOT as usize) else { return };
+            tag.over = node.over.bytes.swap(0, Ordering::Relaxed);
+            tag.refused = node.over.refused.swap(0, Ordering::Relaxed);
+            node.ledger.clear();
+            let track = &mut history.tags[at];
+            track.worst.note(tag.peak, stats.frame, tag.refused, tag.over);
+            let reading = Reading {
+                used: tag.peak,
+                soft: node.soft.load(Ordering::Relaxed),
+                hard: node.ledger.limit(),
+                met: tag.refused != 0 || tag.over != 0,
+            };
+            if let Some((before, limit)) = track.watch.step(policy, &reading) {
+                let (level, account) = (track.watch.level(), Account::Tag(node.path.clone()));
+                told.push(Pressure { level, before, account, used: tag.peak, limit, frame: stats.frame });
+            }
+        });
+        // Parents come before their children.
+        self.tree.each_backwards(|node| {
+            let at = node.id as usize;
+            if let Some(tag) = tags.get_mut(at) {
+                tag.total += tag.own;
+                let total = tag.total;
+                if at != ROOT as usize {
+                    tags[node.parent as usize].total += total;
+                }
+            }
+        });
+    }
+
+    fn sum_up_accounts(
+        &self,
+        record: &FrameRecord,
+        history: &mut History,
+        policy: &PressurePolicy,
+        told: &mut Vec<Pressure>,
+    ) {
+        let most = record.threads.iter().map(|share| share.peak).max().unwrap_or(0);
+        let used = [self.committed.take_peak(), self.pools.take_peak(), self.sealed.take_peak(), record.bytes, most];
+        for ((account, used), track) in ACCOUNTS.into_iter().zip(used).zip(&mut history.accounts) {
+            let Some((ledger, extra)) = self.plain(&account) else { continue };
+            let refused = extra.over.refused.swap(0, Ordering::Relaxed);
+            let over = extra.over.bytes.swap(0, Ordering::Relaxed);
+            track.worst.note(used, record.frame, refused, over);
+            let soft = extra.soft.load(Ordering::Relaxed);
+            let reading = Reading { used, soft, hard: ledger.limit(), met: refused != 0 || over != 0 };
+            if let Some((before, limit)) = track.watch.step(policy, &reading) {
+                told.push(Pressure { level: track.watch.level(), before, account, used, limit, frame: record.frame });
+            }
+        }
+        self.frame.clear();
+    }
+}

@@ -1,0 +1,56 @@
+//! Budgets for framealloc: limits that hold, and numbers to look at.
+//!
+//! A [`Budget`] governs one allocator: hard limits on what it holds, on frames, threads and tags, soft ones that are told as
+//! [`Pressure`], and [`Metrics`] of each frame. An allocation pays nothing for it: a limit is a part of the bump bound, and figures
+//! are differences of cursors.
+//!
+//! ```
+//! use framealloc_budget::{Budget, Limit, bytes::{kib, mib}};
+//! use framealloc_core::{AllocConfig, SmartAlloc};
+//!
+//! let budget = Budget::new()
+//!     .with_committed(Limit::soft(mib(24)).with_hard(mib(32)))
+//!     .with_tag("physics", Limit::hard(mib(1)))
+//!     .with_tag("physics/contacts", Limit::soft(kib(256)))
+//!     .on_pressure(|pressure| eprintln!("{pressure}"));
+//! let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+//! for _ in 0..10 {
+//!     alloc.begin_frame();
+//!     alloc.with_tag("physics", |a| {
+//!         a.with_tag("contacts", |a| a.frame().alloc_slice_fill(1000, 0u32).len());
+//!     });
+//!     alloc.end_frame();
+//! }
+//! assert_eq!(budget.metrics().last().unwrap().bytes, 4000);
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `config` | budgets from TOML and JSON files, with overrides for platforms |
+
+#![forbid(unsafe_code)]
+
+mod asserts;
+mod books;
+mod budget;
+pub mod bytes;
+#[cfg(feature = "config")]
+mod config;
+mod inner;
+mod ledger;
+mod limit;
+mod metrics;
+mod pressure;
+mod sync;
+mod tree;
+
+#[doc(hidden)]
+pub use asserts::{__compare, __within};
+pub use budget::Budget;
+#[cfg(feature = "config")]
+pub use config::{ConfigError, Format};
+pub use limit::{Account, BudgetError, Limit, OverLimit};
+pub use metrics::{AccountReport, Advice, FrameRecord, Metrics, Report, Summary, TagRecord, TagReport, ThreadRecord};
+pub use pressure::{Level, Pressure, PressurePolicy};

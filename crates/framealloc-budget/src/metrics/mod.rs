@@ -1,0 +1,164 @@
+//! Figures of the last frames: kept when each ends, summed up when somebody asks.
+
+mod history;
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use history::{ACCOUNTS, History, Track};
+pub use report::{AccountReport, Advice, Report, Summary, TagReport};
+
+use crate::inner::Inner;
+
+/// What a frame used. Bytes unless said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FrameRecord {
+    /// Number of the frame.
+    pub frame: u64,
+    /// Time since the end of the frame before; nothing for the first one.
+    pub interval: Duration,
+    /// The most frame memory that was handed out at a time, by each thread, summed.
+    pub bytes: usize,
+    /// Frame memory lost at the ends of chunks.
+    pub waste: usize,
+    /// Frame and scratch chunks held from the backends when the frame had ended.
+    pub chunk_bytes: usize,
+    /// Everything held from the backends when the frame had ended.
+    pub committed: usize,
+    /// The part of it that pools hold.
+    pub pools: usize,
+    /// What is held beyond limits, from the program's allocator.
+    pub heap: usize,
+    /// Frames that were sealed by hand and not dropped when the frame had ended.
+    pub sealed: usize,
+    /// The most that scratch arenas handed out at a time, by each thread, summed.
+    pub scratch_peak: usize,
+    /// Chunks that were used.
+    pub chunks: usize,
+    /// Requests for frame memory that were refused.
+    pub refused: usize,
+    /// What each thread used: the most that was handed out at a time, by number of its arena.
+    pub threads: Vec<ThreadRecord>,
+    /// What each tag used, by its number in [`Metrics::tags`]. The first one is what lies in no tag, and its total everything.
+    pub tags: Vec<TagRecord>,
+}
+
+/// What one thread used in a frame. Bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadRecord {
+    /// Number of its arena.
+    pub arena: usize,
+    /// The most that was handed out at a time.
+    pub peak: usize,
+    /// Lost at the ends of chunks.
+    pub waste: usize,
+}
+
+/// What one tag used in a frame, on all threads. Bytes unless said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagRecord {
+    /// What was handed out in its own scopes and not freed: the difference that they made to the cursors. Less than 0 where they
+    /// freed more than they were given. These of all tags, with the first one, are all that was handed out when the frame ended.
+    pub own: isize,
+    /// The same with that of the tags inside.
+    pub total: isize,
+    /// The most that was handed out at a time in each of its scopes, summed: what its limits are held against. What was freed and
+    /// used again by scopes that follow one another counts for each of them.
+    pub peak: usize,
+    /// Scopes that were closed.
+    pub scopes: usize,
+    /// Handed out beyond its hard limit.
+    pub over: usize,
+    /// Requests that were refused.
+    pub refused: usize,
+}
+
+/// The figures of a [`Budget`](crate::Budget)'s allocator: a handle, which may be cloned and sent to another thread.
+///
+/// ```
+/// use framealloc_budget::Budget;
+/// use framealloc_core::{AllocConfig, SmartAlloc};
+///
+/// let budget = Budget::new();
+/// let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+/// for frame in 0..100 {
+///     alloc.begin_frame();
+///     alloc.with_tag("physics", |a| a.frame().alloc_slice_fill(10 * frame, 0u64).len());
+///     alloc.end_frame();
+/// }
+/// let report = budget.metrics().report();
+/// assert_eq!(report.frames, 100);
+/// assert_eq!(report.tag("physics").unwrap().bytes.max, 7920);
+/// println!("{report}");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+impl Metrics {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// The frames of the history, the oldest first.
+    #[must_use]
+    pub fn frames(&self) -> Vec<FrameRecord> {
+        self.inner.history.lock().frames().cloned().collect()
+    }
+
+    /// The last frame that ended.
+    #[must_use]
+    pub fn last(&self) -> Option<FrameRecord> {
+        self.inner.history.lock().frames().next_back().cloned()
+    }
+
+    /// The paths of all tags that were seen or have limits, by their number. The first one, which is empty, is what lies in no tag.
+    #[must_use]
+    pub fn tags(&self) -> Vec<Arc<str>> {
+        self.inner.tree.nodes_from(0).iter().map(|node| node.path.clone()).collect()
+    }
+
+    /// Sums up the frames of the history, and judges the limits by all frames since the start.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        report::report(&self.inner)
+    }
+
+    /// Whether the last `frames` frames took nothing from the backends and gave nothing back: what is held did not change, nothing
+    /// was refused, and nothing went beyond a limit.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer frames in the history, or one of them was not like that: the text names it and its figures.
+    pub fn steady(&self, frames: usize) -> Result<(), String> {
+        let history = self.inner.history.lock();
+        let there = history.frames().len();
+        if there < frames {
+            return Err(format!("{frames} frames were to be looked at, but {there} are in the history"));
+        }
+        let mut before: Option<&FrameRecord> = None;
+        for record in history.frames().skip(there - frames) {
+            let frame = record.frame;
+            if let Some(before) = before.filter(|before| before.committed != record.committed) {
+                return Err(format!(
+                    "frame {frame} ended with {} bytes held, the one before with {}",
+                    record.committed, before.committed
+                ));
+            }
+            let over: usize = record.tags.iter().map(|tag| tag.over).sum();
+            if record.refused != 0 || over != 0 || record.heap != 0 {
+                return Err(format!(
+                    "in frame {frame} {} requests were refused, {over} bytes went beyond tags' limits, and {} are held beyond others",
+                    record.refused, record.heap
+                ));
+            }
+            before = Some(record);
+        }
+        Ok(())
+    }
+}
