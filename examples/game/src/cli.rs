@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum, value_parser};
+use framealloc::Budget;
 
 use crate::game::Settings;
 
@@ -30,6 +31,9 @@ pub struct Args {
     /// Also write the figures to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Hold framealloc to the budget in this file, TOML or JSON, and print what became of it; an empty one counts only
+    #[arg(long, value_name = "FILE")]
+    pub budget: Option<PathBuf>,
     /// Instead of all that, play this many short frames on framealloc, with bursts and threads that come and go, and check
     /// that memory stays flat
     #[arg(long, value_name = "FRAMES", value_parser = value_parser!(u32).range(1_000..))]
@@ -78,6 +82,10 @@ impl Args {
             ErrorKind::DisplayHelp => (error.to_string().trim_end().to_owned(), 0),
             _ => (one_line(&error.to_string()), 2),
         })?;
+        if let Some(path) = &args.budget {
+            // Read again by the process that plays; here for the mistakes in it.
+            Budget::load(path).map_err(|error| (format!("error: {error}"), 2))?;
+        }
         if let Some(path) = &args.json {
             // Opened without truncating: an older file survives a game that fails.
             OpenOptions::new()

@@ -63,6 +63,8 @@ pub struct Outcome {
     /// Resident bytes after every frame.
     pub resident: Vec<u64>,
     pub resident_before_burst: u64,
+    /// What became of the budget, if there was one.
+    pub budget: Option<String>,
 }
 
 /// A frame as the render thread has left it.

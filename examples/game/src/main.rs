@@ -24,7 +24,8 @@ mod variants;
 use std::process::ExitCode;
 
 use cli::{Args, Memory};
-use game::play;
+use framealloc::Budget;
+use game::{Outcome, play};
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
 use turns::{Player, TURN};
@@ -66,9 +67,20 @@ fn play_here(args: &Args) -> Result<(), String> {
         Memory::Vec => play::<variants::fresh::Fresh>(&settings),
         Memory::Reuse => play::<variants::reuse::Reuse>(&settings),
         Memory::Bumpalo => play::<variants::bump::Bumpalo>(&settings),
-        Memory::Framealloc => play::<variants::frame::FrameAlloc>(&settings),
+        Memory::Framealloc => play_budgeted(args),
     }?;
     serde_json::to_writer(std::io::stdout().lock(), &outcome).map_err(|error| error.to_string())
+}
+
+/// framealloc, held to the budget that was asked for.
+fn play_budgeted(args: &Args) -> Result<Outcome, String> {
+    use variants::frame::{FrameAlloc, hold_to};
+
+    let Some(path) = &args.budget else { return play::<FrameAlloc>(&args.settings()) };
+    let budget = Budget::load(path).map_err(|error| error.to_string())?;
+    hold_to(budget.clone());
+    let outcome = play::<FrameAlloc>(&args.settings())?;
+    Ok(Outcome { budget: Some(budget.metrics().report().to_string()), ..outcome })
 }
 
 /// The parent: every variant in a process of its own, in turns, then the report.
@@ -80,7 +92,7 @@ fn play_each(args: &Args) -> Result<(), String> {
     progress.set_style(style);
 
     let players: Result<Vec<Player>, String> =
-        variants.into_iter().map(|variant| Player::start(variant, &settings)).collect();
+        variants.into_iter().map(|variant| Player::start(variant, &settings, args.budget.as_deref())).collect();
     let mut players = players?;
     let mut report = Report::new(settings);
     while report.outcomes() < players.len() {
@@ -96,6 +108,9 @@ fn play_each(args: &Args) -> Result<(), String> {
     progress.finish_and_clear();
 
     print!("{report}");
+    if let Some(text) = report.budget() {
+        println!("\nThe budget of framealloc\n\n{text}");
+    }
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report.summary()).map_err(|error| error.to_string())?;
         std::fs::write(path, text + "\n").map_err(|error| format!("cannot write '{}': {error}", path.display()))?;

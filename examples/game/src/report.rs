@@ -97,6 +97,11 @@ impl Figures {
 }
 
 impl Report {
+    /// What became of the budget, if there was one.
+    pub fn budget(&self) -> Option<&str> {
+        self.outcomes.iter().find_map(|(_, outcome)| outcome.budget.as_deref())
+    }
+
     pub fn new(settings: Settings) -> Self {
         Self { settings, outcomes: Vec::new() }
     }

@@ -5,6 +5,7 @@
 //! turn, a byte on its stdout ends it, and a game that is over ends with its outcome instead.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::cli::Memory;
@@ -47,7 +48,7 @@ impl Player {
     /// # Errors
     ///
     /// When the process cannot be started.
-    pub fn start(variant: Memory, settings: &Settings) -> Result<Self, String> {
+    pub fn start(variant: Memory, settings: &Settings, budget: Option<&Path>) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
         let mut command = Command::new(program);
         command.args(["--child", "--variant", variant.name()]);
@@ -58,6 +59,9 @@ impl Player {
             ("--seed", settings.seed),
         ] {
             command.arg(flag).arg(value.to_string());
+        }
+        if let Some(path) = budget.filter(|_| variant == Memory::Framealloc) {
+            command.arg("--budget").arg(path);
         }
         let mut child = command
             .stdin(Stdio::piped())

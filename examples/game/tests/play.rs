@@ -36,6 +36,30 @@ fn the_seed_decides_the_game() {
 }
 
 #[test]
+fn a_budget_file_is_held_and_reported() {
+    let path = std::env::temp_dir().join(format!("game-{}.toml", std::process::id()));
+    let play = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let words = ["--frames", "4", "--bodies", "60", "--variant", "framealloc", "--budget"];
+        let output = Command::new(env!("CARGO_BIN_EXE_game")).args(words).arg(&path).output().expect("the game starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, said, errors) = play("frame = { soft = '8 MiB' }\n[tags]\nparticles = { hard = '4 MiB' }");
+    assert_eq!(code, Some(0), "{errors}");
+    for part in ["render/visibility", "render/draws", "tag particles", "4.00 MiB"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    // A limit that the game does not keep ends it, with the reason.
+    let (code, _, errors) = play("[tags]\nparticles = { hard = '1 KiB' }");
+    assert!(code == Some(1) && errors.contains("bytes left of its grant"), "{code:?}: {errors}");
+    let (code, said, errors) = play("[tags]\nparticles = { hard = '1 KB' }");
+    assert_eq!((code, said.as_str(), errors.lines().count()), (Some(2), "", 1));
+    assert!(errors.contains(".toml:2: tags.particles.hard: `1 KB`"), "{errors}");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_bad_argument_is_one_line_and_exit_code_2() {
     for words in [["--frames", "0"], ["--threads", "65"], ["--variant", "gc"], ["--json", "no-such-folder/out.json"]] {
         let output = game(&words);

@@ -1,7 +1,9 @@
 //! `framealloc`: workers publish their lists into the current frame, the main thread seals it, the render thread reads
 //! what it was handed by handle and drops the `SealedFrame` when done.
 
-use framealloc::prelude::{AllocConfig, AllocStats, FrameHandle, Lease, SealedFrame, SmartAlloc, TrimPolicy};
+use std::sync::OnceLock;
+
+use framealloc::prelude::{AllocConfig, AllocStats, Budget, FrameHandle, Lease, SealedFrame, SmartAlloc, TrimPolicy};
 
 use super::Variant;
 use crate::crew::Input;
@@ -12,6 +14,14 @@ use crate::model::{
     touches,
 };
 use crate::tally::{Stage, Tally};
+
+/// What the allocator is held to, if anything.
+static BUDGET: OnceLock<Budget> = OnceLock::new();
+
+/// Holds the allocator of this process to a budget. The first one stays.
+pub fn hold_to(budget: Budget) {
+    let _ = BUDGET.set(budget);
+}
 
 #[derive(Clone, Copy)]
 struct Manifold {
@@ -92,6 +102,10 @@ impl Variant for FrameAlloc {
     fn new(threads: usize) -> Self {
         // Half the default window, so that also a game of 60 frames sees its burst's memory go.
         let config = AllocConfig::default().with_trim(TrimPolicy::AfterFrames(15));
+        let config = match BUDGET.get() {
+            Some(budget) => config.with_governor(budget.clone()),
+            None => config,
+        };
         Self { alloc: SmartAlloc::new(config), parts: Vec::with_capacity(threads) }
     }
 
@@ -104,12 +118,15 @@ impl Variant for FrameAlloc {
     }
 
     fn build(alloc: Lease, input: &Input<'_>, tally: &mut Tally) -> Part {
-        let manifolds = contacts(&alloc, input, tally);
-        let rays = rays(&alloc, input, tally);
-        let emitters = particles(&alloc, input, manifolds, tally);
-        let visible = std::array::from_fn(|camera| visibility(&alloc, input, camera, tally));
-        let batches = batches(&alloc, input, &visible, tally);
-        let sprites = sprites(&alloc, input, emitters, tally);
+        let manifolds = alloc.with_tag("contacts", |a| contacts(a, input, tally));
+        let rays = alloc.with_tag("rays", |a| rays(a, input, tally));
+        let emitters = alloc.with_tag("particles", |a| particles(a, input, manifolds, tally));
+        let (visible, batches, sprites) = alloc.with_tag("render", |a| {
+            let visible =
+                a.with_tag("visibility", |a| std::array::from_fn(|camera| visibility(a, input, camera, tally)));
+            let batches = a.with_tag("batches", |a| batches(a, input, &visible, tally));
+            (visible, batches, a.with_tag("sprites", |a| sprites(a, input, emitters, tally)))
+        });
         Part { manifolds, rays, emitters, visible, batches, sprites }
     }
 
@@ -119,7 +136,7 @@ impl Variant for FrameAlloc {
 
     fn finish(&mut self, tally: &mut Tally) -> Packet {
         let parts = self.alloc.publish_slice_copy(&self.parts);
-        let draws = draw_list(&self.alloc, &self.parts, tally);
+        let draws = self.alloc.with_tag("render/draws", |a| draw_list(a, &self.parts, tally));
         self.parts.clear();
         Packet { sealed: self.alloc.seal_frame(), parts, draws }
     }
