@@ -262,8 +262,9 @@ pub trait Governor: Send + Sync {
     }
 
     /// Told when a frame has ended, with each thread's share, after its memory was reclaimed.
-    fn end_frame(&self, stats: &crate::stats::FrameStats, threads: &[crate::stats::ThreadStats]) {
-        let _ = (stats, threads);
+    #[cfg(feature = "std")]
+    fn end_frame(&self, end: &crate::stats::FrameEnd<'_>) {
+        let _ = end;
     }
 }
 
@@ -318,7 +319,8 @@ impl<G: Governor + ?Sized> Governor for alloc::sync::Arc<G> {
         (**self).extend_thread(granted, needed)
     }
 
-    fn end_frame(&self, stats: &crate::stats::FrameStats, threads: &[crate::stats::ThreadStats]) {
-        (**self).end_frame(stats, threads);
+    #[cfg(feature = "std")]
+    fn end_frame(&self, end: &crate::stats::FrameEnd<'_>) {
+        (**self).end_frame(end);
     }
 }

@@ -82,4 +82,6 @@ pub use governor::{
 pub use pool::{HeapBox, Pool, PoolBox};
 #[cfg(feature = "std")]
 pub use smart_alloc::*;
-pub use stats::{AllocStats, FrameStats, PoolStats, ThreadStats};
+#[cfg(feature = "std")]
+pub use stats::FrameEnd;
+pub use stats::{AllocStats, ClassStats, FrameStats, POOL_SIZES, PoolStats, ThreadStats};

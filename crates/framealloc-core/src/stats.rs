@@ -89,6 +89,36 @@ pub struct AllocStats {
     pub pools: PoolStats,
 }
 
+/// What a frame's end tells a governor.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct FrameEnd<'a> {
+    /// The frame's figures.
+    pub stats: &'a FrameStats,
+    /// Each thread's share.
+    pub threads: &'a [ThreadStats],
+    /// The allocator's pools, whose figures may be asked for.
+    pub pool: &'a crate::Pool,
+}
+
+/// How many sizes pooled objects have.
+pub const POOL_SIZES: usize = 18;
+
+/// Pooled objects of one size. Numbers of objects unless said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClassStats {
+    /// Bytes of an object.
+    pub size: usize,
+    /// What there is room for in the slabs.
+    pub slots: usize,
+    /// Live, or in a thread's cache.
+    pub outstanding: usize,
+    /// Free in the shared depot, for any thread.
+    pub free: usize,
+}
+
 /// The state of the pools. Objects in threads' caches count as handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

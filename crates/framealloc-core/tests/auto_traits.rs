@@ -260,6 +260,8 @@ fn figures_and_errors_are_plain_values() {
         ThreadStats: Send Sync Unpin Clone Copy;
         AllocStats: Send Sync Unpin Clone Copy;
         PoolStats: Send Sync Unpin Clone Copy;
+        ClassStats: Send Sync Unpin Clone Copy;
+        FrameEnd<'static>: Send Sync Unpin Clone Copy;
         TagStats: Send Sync Unpin Clone Copy;
         TrimPolicy: Send Sync Unpin Clone Copy;
         bump::Bump: Send Sync Unpin Clone Copy;
@@ -319,6 +321,7 @@ covariant! {
     frame_handle_slice: Of<'a> = FrameHandle<[&'a u8]>;
     init_error: Of<'a> = InitError<&'a u8>;
     fallible: Of<'a> = Fallible<&'a Arena>;
+    frame_end: Of<'a> = FrameEnd<'a>;
     frame_brand: Of<'a> = __FrameBrand<'a>;
 }
 

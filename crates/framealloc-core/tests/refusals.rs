@@ -366,7 +366,8 @@ fn threads_are_told_by_the_number_of_their_arena() {
     #[derive(Default)]
     struct Arenas(Mutex<Vec<Vec<usize>>>);
     impl Governor for Arenas {
-        fn end_frame(&self, _: &FrameStats, threads: &[ThreadStats]) {
+        fn end_frame(&self, end: &FrameEnd<'_>) {
+            let threads = end.threads;
             let mut arenas: Vec<_> = threads.iter().map(|share| share.arena).collect();
             arenas.sort_unstable();
             assert_eq!(threads.iter().find(|share| share.arena == 0).unwrap().peak, 8, "this thread keeps its arena");

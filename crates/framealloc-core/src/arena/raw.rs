@@ -11,11 +11,16 @@ mod supply;
 
 use core::alloc::Layout;
 use core::cell::Cell;
+#[cfg(feature = "std")]
+use core::cell::UnsafeCell;
 use core::convert::Infallible;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) use supply::Supply;
+
+#[cfg(feature = "std")]
+use std::vec::Vec;
 
 use crate::annotate;
 use crate::bump;
@@ -93,9 +98,9 @@ pub(crate) struct RawArena {
     /// The thread's own grant.
     #[cfg(feature = "std")]
     thread_grant: Cell<usize>,
-    /// The innermost open tag scope, or null.
+    /// The open tag scopes, the innermost last.
     #[cfg(feature = "std")]
-    tag: Cell<*const OpenTag>,
+    tags: UnsafeCell<Vec<OpenTag>>,
     growth: Growth,
     min_align: usize,
     /// Resets of an arena that stands alone: what a frame number is to the arenas of a `SmartAlloc`.
@@ -103,16 +108,15 @@ pub(crate) struct RawArena {
     supply: Supply,
 }
 
-/// An open tag scope, on the stack of the function that opened it.
+/// An open tag scope.
 #[cfg(feature = "std")]
+#[derive(Clone, Copy)]
 pub(crate) struct OpenTag {
     pub(crate) scope: TagScope,
     /// Scopes of which the governor was told, up to this one.
     pub(crate) told: usize,
     /// The position that the governor lets it reach.
-    pub(crate) grant: Cell<usize>,
-    /// The scope around it, or null.
-    pub(crate) outer: *const OpenTag,
+    pub(crate) grant: usize,
 }
 
 /// What a refusal turns into: an [`AllocError`], or, where the error is [`Infallible`], a panic.
@@ -196,7 +200,7 @@ impl RawArena {
             #[cfg(feature = "std")]
             thread_grant: Cell::new(usize::MAX),
             #[cfg(feature = "std")]
-            tag: Cell::new(ptr::null()),
+            tags: UnsafeCell::new(Vec::new()),
             growth,
             min_align,
             resets: Cell::new(0),

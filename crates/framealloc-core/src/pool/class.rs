@@ -5,8 +5,10 @@
 
 use core::alloc::Layout;
 
+use crate::stats::POOL_SIZES;
+
 /// Number of sizes: 8, 16, 24, 32, 48, 64, 96 and so on to 4096 bytes.
-const COUNT: usize = 18;
+const COUNT: usize = POOL_SIZES;
 
 /// The first class of which every slab begins its objects at another line: see [`is_spread`].
 const SPREAD: usize = 11;
@@ -103,6 +105,11 @@ const _: () = assert!(SIZES[SPREAD] == 512 && SIZES[SPREAD - 1] < 512);
 #[inline(always)]
 pub(super) const fn size(class: usize) -> usize {
     SIZES[class]
+}
+
+/// Which of the sizes the objects of `class` have.
+pub(super) const fn size_index(class: usize) -> usize {
+    if class < COUNT { class } else { class - (COUNT - SPREAD) }
 }
 
 /// Objects a thread keeps of `class` at most.

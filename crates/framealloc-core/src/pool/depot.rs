@@ -12,7 +12,7 @@ use super::cache::Magazine;
 use super::class::{self, CLASSES};
 use super::parcel::{Parcel, Parcels};
 use super::slab::{self, Doomed, SLAB, Slab};
-use crate::stats::PoolStats;
+use crate::stats::{ClassStats, POOL_SIZES, PoolStats};
 
 /// A stack of free objects. Addresses are kept beside the objects, not links inside them: handing out an object that
 /// another core freed does not wait for its memory.
@@ -260,6 +260,21 @@ impl Depot {
             stats.outstanding_bytes += (shelf.carved - shelf.at_hand()) * class::size(class);
         }
         stats
+    }
+}
+
+impl Depot {
+    /// Each size of objects.
+    pub(super) fn sizes(&self) -> [ClassStats; POOL_SIZES] {
+        let mut sizes = [ClassStats::default(); POOL_SIZES];
+        for (class, shelf) in self.shelves.iter().enumerate() {
+            let of = &mut sizes[class::size_index(class)];
+            of.size = class::size(class);
+            of.slots += shelf.slots;
+            of.outstanding += shelf.carved - shelf.at_hand();
+            of.free += shelf.at_hand();
+        }
+        sizes
     }
 }
 

@@ -29,7 +29,7 @@ use crate::annotate::{self, SLACK_IS_FREE};
 use crate::backend::Source;
 use crate::error::AllocError;
 use crate::fallible::{Fallible, TryAllocator};
-use crate::stats::PoolStats;
+use crate::stats::{ClassStats, POOL_SIZES, PoolStats};
 use crate::thread;
 use allocator_api2::alloc::{AllocError as NoMemory, Allocator};
 use shared::PoolCore;
@@ -206,6 +206,20 @@ impl Pool {
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         self.door.core.stats()
+    }
+
+    /// The figures of each size of objects, the smallest first. Takes the depot's lock.
+    ///
+    /// ```
+    /// use framealloc_core::SmartAlloc;
+    /// let alloc = SmartAlloc::default();
+    /// let live = [1, 2].map(|value| alloc.pool_box([value; 12]));
+    /// let sizes = alloc.pool().sizes();
+    /// assert!(sizes.iter().any(|of| of.size == 48 && of.outstanding >= live.len()));
+    /// ```
+    #[must_use]
+    pub fn sizes(&self) -> [ClassStats; POOL_SIZES] {
+        self.door.core.sizes()
     }
 
     /// Memory for `layout`; none is taken for a size of 0.

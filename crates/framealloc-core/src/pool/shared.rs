@@ -22,7 +22,7 @@ use super::{Door, cache, class};
 use crate::backend::{Block, Source};
 use crate::error::{AllocError, AllocErrorKind};
 use crate::governor::Resource;
-use crate::stats::PoolStats;
+use crate::stats::{ClassStats, POOL_SIZES, PoolStats};
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
 pub(super) struct PoolCore {
@@ -247,6 +247,10 @@ impl PoolCore {
         stats.large_bytes = self.large_bytes.load(Ordering::Relaxed);
         stats.large_blocks = self.large_blocks.load(Ordering::Relaxed);
         stats
+    }
+
+    pub(super) fn sizes(&self) -> [ClassStats; POOL_SIZES] {
+        self.depot.lock().sizes()
     }
 
     /// Called by the last owner of a slab that was just made or has become free.

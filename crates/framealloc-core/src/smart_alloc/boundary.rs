@@ -8,7 +8,7 @@ use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
 use crate::error::{AllocError, AllocErrorKind};
 use crate::frame::{Seal, SealedFrame, Stamp};
-use crate::stats::{FrameStats, ThreadStats};
+use crate::stats::{FrameEnd, FrameStats, ThreadStats};
 use crate::sync::Ordering;
 use crate::unwind::{Panic, resume};
 
@@ -338,7 +338,8 @@ impl ExclusiveCore<'_> {
         state.last.committed = self.store.committed();
         if let Some(governor) = self.governor() {
             let (stats, threads) = (state.last, core::mem::take(&mut state.threads));
-            ask(governor, (), |governor| governor.end_frame(&stats, &threads));
+            let end = FrameEnd { stats: &stats, threads: &threads, pool: &self.pool };
+            ask(governor, (), |governor| governor.end_frame(&end));
             self.exclusive_mut().threads = threads;
         }
     }

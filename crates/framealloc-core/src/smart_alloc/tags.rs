@@ -115,26 +115,20 @@ impl SmartAlloc {
         let tag = tag.into();
         let slot = self.slot();
         let arena = &slot.arena;
-        let outer = arena.tag();
-        // SAFETY: an open scope stays until it is closed, which is after this call's.
-        let depth = unsafe { outer.as_ref() }.map_or(0, |outer| outer.told);
+        let depth = arena.innermost_tag().map_or(0, |outer| outer.told);
         let scope = TagScope { tag, depth };
         // Asked before anything is changed: it may allocate.
         let verdict =
             self.core.governor().and_then(|governor| ask(governor, None, |governor| Some(governor.open_tag(&scope))));
         let position = arena.position();
         let grant = verdict.unwrap_or(Verdict::Allow).of(usize::MAX);
-        let open = OpenTag {
-            scope,
-            told: depth + usize::from(verdict.is_some()),
-            grant: Cell::new(position.saturating_add(grant)),
-            outer,
-        };
-        // SAFETY: `close`, which is made at once and dropped before `open`, closes it, and so do the closures inside with theirs.
-        unsafe { arena.open_tag(&open) };
+        let told = verdict.is_some();
+        let open = OpenTag { scope, told: depth + usize::from(told), grant: position.saturating_add(grant) };
         let close = Close {
             alloc: self,
-            open: &open,
+            scope,
+            told,
+            depth: arena.open_tag(open),
             position,
             count: arena.count(),
             outer_peak: arena.replace_peak(position),
@@ -155,7 +149,11 @@ impl SmartAlloc {
 /// Closes a tag scope, also when it is left by a panic.
 struct Close<'a> {
     alloc: &'a SmartAlloc,
-    open: &'a OpenTag,
+    scope: TagScope,
+    /// Whether the governor was.
+    told: bool,
+    /// Open scopes around it.
+    depth: usize,
     position: usize,
     count: usize,
     outer_peak: usize,
@@ -164,7 +162,7 @@ struct Close<'a> {
 
 impl Drop for Close<'_> {
     fn drop(&mut self) {
-        let (slot, scope) = (self.alloc.slot(), &self.open.scope);
+        let (slot, scope) = (self.alloc.slot(), &self.scope);
         let arena = &slot.arena;
         // The most of it, also if it was freed inside.
         let peak = arena.replace_peak(0).max(self.position);
@@ -174,8 +172,8 @@ impl Drop for Close<'_> {
         let allocation_count = arena.count().saturating_sub(self.count);
         slot.tags.add(&TagStats { tag: scope.tag, bytes, own_bytes, allocation_count, scopes: 1 });
         slot.tags.nested.set(self.outer_nested + bytes);
-        arena.close_tag(self.open);
-        if self.open.told > scope.depth
+        arena.close_tag(self.depth);
+        if self.told
             && let Some(governor) = self.alloc.core.governor()
         {
             let used = TagUse { peak: bytes, kept: arena.position().wrapping_sub(self.position).cast_signed() };

@@ -92,7 +92,7 @@ impl Governor for Budget {
         assert!(before >= bytes, "{bytes} bytes are released of {before}");
     }
 
-    fn end_frame(&self, _: &FrameStats, _: &[ThreadStats]) {
+    fn end_frame(&self, _: &FrameEnd<'_>) {
         self.frames.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -114,7 +114,8 @@ impl Governor for Clerk {
         self.call(Call::CloseTag);
     }
 
-    fn end_frame(&self, stats: &FrameStats, threads: &[ThreadStats]) {
+    fn end_frame(&self, end: &FrameEnd<'_>) {
+        let (stats, threads) = (end.stats, end.threads);
         let sum: usize = threads.iter().map(|share| share.peak).sum();
         assert_eq!((sum, threads.len()), (stats.bytes_allocated, stats.threads));
         self.frames.lock().unwrap().push((*stats, threads.len()));
