@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use framealloc_core::{
-    FrameStats, Governor, Outcome, Release, Request, Shortage, TagScope, TagUse, ThreadStats, Verdict,
-};
+use framealloc_core::{FrameEnd, Governor, Outcome, Release, Request, Shortage, TagScope, TagUse, Verdict};
 
 use crate::inner::Inner;
 use crate::limit::{Account, BudgetError, Limit, OverLimit};
@@ -313,7 +311,7 @@ impl Governor for Budget {
         self.inner.extend_thread(granted, needed)
     }
 
-    fn end_frame(&self, stats: &FrameStats, threads: &[ThreadStats]) {
-        self.inner.end_frame(stats, threads);
+    fn end_frame(&self, end: &FrameEnd<'_>) {
+        self.inner.end_frame(end);
     }
 }

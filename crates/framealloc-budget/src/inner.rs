@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use framealloc_core::{FrameStats, Resource, Scarce, Shortage, ThreadStats, Verdict};
+use framealloc_core::{FrameEnd, FrameStats, Resource, Scarce, Shortage, ThreadStats, Verdict};
 use parking_lot::Mutex;
 use thread_local::ThreadLocal;
 
@@ -14,7 +14,7 @@ use crate::books::{Books, slice};
 use crate::bytes;
 use crate::ledger::{Ledger, NONE, charge_all};
 use crate::limit::{Account, BudgetError, Limit, OverLimit};
-use crate::metrics::{ACCOUNTS, FrameRecord, History, TagRecord, ThreadRecord, Track};
+use crate::metrics::{ACCOUNTS, FrameRecord, History, SizeRecord, TagRecord, ThreadRecord, Track};
 use crate::pressure::{Level, Pressure, PressurePolicy, Reading};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::tree::{Over, ROOT, Tree};
@@ -336,7 +336,8 @@ impl Inner {
 
     // ---- the end of a frame --------------------------------------------------------------------------------------
 
-    pub(crate) fn end_frame(&self, stats: &FrameStats, threads: &[ThreadStats]) {
+    pub(crate) fn end_frame(&self, end: &FrameEnd<'_>) {
+        let (stats, threads) = (end.stats, end.threads);
         let (policy, mut callback, pending) = {
             let mut settings = self.settings.lock();
             (settings.pressure, settings.on_pressure.clone(), std::mem::take(&mut settings.pending))
@@ -365,6 +366,13 @@ impl Inner {
                 arena: share.arena,
                 peak: share.peak,
                 waste: share.waste,
+            }));
+            let sizes = end.pool.sizes().into_iter().filter(|of| of.slots != 0);
+            record.sizes.extend(sizes.map(|of| SizeRecord {
+                size: of.size,
+                slots: of.slots,
+                outstanding: of.outstanding,
+                free: of.free,
             }));
             self.sum_up_tags(stats, threads, &mut record, &mut history, &policy, &mut told);
             self.sum_up_accounts(&record, &mut history, &policy, &mut told);

@@ -29,6 +29,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `config` | budgets from TOML and JSON files, with overrides for platforms |
+//! | `report` | recordings of frames as JSON, CSV and a page of HTML |
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +44,8 @@ mod ledger;
 mod limit;
 mod metrics;
 mod pressure;
+#[cfg(feature = "report")]
+mod recording;
 mod sync;
 mod tree;
 
@@ -52,5 +55,9 @@ pub use budget::Budget;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, Format};
 pub use limit::{Account, BudgetError, Limit, OverLimit};
-pub use metrics::{AccountReport, Advice, FrameRecord, Metrics, Report, Summary, TagRecord, TagReport, ThreadRecord};
+pub use metrics::{
+    AccountReport, Advice, FrameRecord, Metrics, Report, SizeRecord, Summary, TagRecord, TagReport, ThreadRecord,
+};
 pub use pressure::{Level, Pressure, PressurePolicy};
+#[cfg(feature = "report")]
+pub use recording::{AccountEntry, Recording, SCHEMA, TagEntry};

@@ -1,7 +1,7 @@
-//! Atomics of std, or of the model checker.
+//! Atomics of std, or in models those of loom.
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};

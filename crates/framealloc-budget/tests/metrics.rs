@@ -200,13 +200,14 @@ fn the_report_sums_up_the_history() {
     assert!(report.tag("work/outside").is_none());
     // What was handed out in the time that passed.
     assert!(report.seconds >= 0.0099 && report.interval.p50 >= 100_000);
-    let (all, parts) = (report.bandwidth * report.seconds, (work.bandwidth + inside.bandwidth) * report.seconds);
+    let (all, parts) = (report.bandwidth * report.seconds, work.bandwidth * report.seconds);
+    assert!((work.bandwidth / inside.bandwidth - 4.0).abs() < 0.01, "a quarter of it");
     assert!((all - parts).abs() < 1.0 && (all - bytes.mean * 99.0).abs() < 10_000.0, "{all} {parts}");
     assert!(report.efficiency > 0.05 && report.efficiency < 0.07, "of 64 KiB: {}", report.efficiency);
     assert_eq!(report.peak_committed, 65_536);
     assert_eq!(report.worst_tags, [("work".into(), 8000), ("work/inside".into(), 2000)]);
     let text = report.to_string();
-    for part in ["100 frames of 100", "work/inside", "1.95 KiB", "tag work", "no limit"] {
+    for part in ["100 frames of 100", "work/inside", "1.95 KiB", "tag work", "no hard limit"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }

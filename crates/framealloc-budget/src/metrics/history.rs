@@ -79,10 +79,11 @@ impl History {
             return FrameRecord::default();
         }
         let oldest = self.ring.pop_front().unwrap_or_default();
-        let (mut threads, mut tags) = (oldest.threads, oldest.tags);
+        let FrameRecord { mut sizes, mut threads, mut tags, .. } = oldest;
+        sizes.clear();
         threads.clear();
         tags.clear();
-        FrameRecord { threads, tags, ..FrameRecord::default() }
+        FrameRecord { sizes, threads, tags, ..FrameRecord::default() }
     }
 
     pub(crate) fn push(&mut self, record: FrameRecord) {

@@ -11,13 +11,31 @@ pub use report::{AccountReport, Advice, Report, Summary, TagReport};
 
 use crate::inner::Inner;
 
+/// Durations as whole nanoseconds, in recordings.
+#[cfg(feature = "report")]
+mod nanoseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(interval: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_nanos)
+    }
+}
+
 /// What a frame used. Bytes unless said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "report", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct FrameRecord {
     /// Number of the frame.
     pub frame: u64,
     /// Time since the end of the frame before; nothing for the first one.
+    #[cfg_attr(feature = "report", serde(with = "nanoseconds"))]
     pub interval: Duration,
     /// The most frame memory that was handed out at a time, by each thread, summed.
     pub bytes: usize,
@@ -39,14 +57,32 @@ pub struct FrameRecord {
     pub chunks: usize,
     /// Requests for frame memory that were refused.
     pub refused: usize,
+    /// The pools' objects, by size, as far as there are slabs.
+    pub sizes: Vec<SizeRecord>,
     /// What each thread used: the most that was handed out at a time, by number of its arena.
     pub threads: Vec<ThreadRecord>,
     /// What each tag used, by its number in [`Metrics::tags`]. The first one is what lies in no tag, and its total everything.
     pub tags: Vec<TagRecord>,
 }
 
+/// Pooled objects of one size at the end of a frame. Numbers of objects unless said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "report", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct SizeRecord {
+    /// Bytes of an object.
+    pub size: usize,
+    /// What there is room for in the slabs.
+    pub slots: usize,
+    /// Live, or in a thread's cache, of which there are at most 512, or 256 KiB, for each thread.
+    pub outstanding: usize,
+    /// Free, for any thread.
+    pub free: usize,
+}
+
 /// What one thread used in a frame. Bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "report", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ThreadRecord {
     /// Number of its arena.
@@ -59,6 +95,7 @@ pub struct ThreadRecord {
 
 /// What one tag used in a frame, on all threads. Bytes unless said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "report", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TagRecord {
     /// What was handed out in its own scopes and not freed: the difference that they made to the cursors. Less than 0 where they

@@ -102,7 +102,7 @@ impl Advice {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Self::NoLimit => "no limit".into(),
+            Self::NoLimit => "no hard limit".into(),
             Self::Fits => "fits".into(),
             Self::Raise { to } => format!("raise to {}", bytes::display(*to)),
             Self::Lower { to } => format!("lower to {}", bytes::display(*to)),
@@ -144,7 +144,7 @@ pub struct TagReport {
     pub bytes: Summary,
     /// Bytes of its own, without tags inside, of all frames.
     pub own_bytes: u64,
-    /// Bytes handed out a second, without tags inside; 0 if no time passed.
+    /// Bytes handed out a second, of tags inside, too; 0 if no time passed.
     pub bandwidth: f64,
 }
 
@@ -254,11 +254,12 @@ pub(super) fn report(inner: &Inner) -> Report {
     let tags = nodes.iter().enumerate().map(|(at, node)| {
         let of = |record: &super::FrameRecord| record.tags.get(at).copied().unwrap_or_default();
         let own = |record| u64::try_from(of(record).own).unwrap_or(0);
+        let total = |record| u64::try_from(of(record).total).unwrap_or(0);
         TagReport {
             path: node.path.clone(),
             bytes: Summary::of(frames().map(|record| of(record).peak as u64)),
             own_bytes: frames().map(own).sum(),
-            bandwidth: rate(frames().skip(1).map(own).sum::<u64>() as f64),
+            bandwidth: rate(frames().skip(1).map(total).sum::<u64>() as f64),
         }
     });
     let worst = frames().max_by_key(|record| record.bytes);
@@ -321,11 +322,10 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "\n{:<32} {:>10} {:>10} {:>10} {:>10} {:>12}", "a frame", "mean", "p50", "p99", "max", "a second")?;
         for tag in self.tags.iter().filter(|tag| tag.bytes.max != 0) {
-            let (name, bandwidth) =
-                if tag.path.is_empty() { ("all", self.bandwidth) } else { (&*tag.path, tag.bandwidth) };
+            let name = if tag.path.is_empty() { "all" } else { &*tag.path };
             let Summary { mean, p50, p99, max, .. } = tag.bytes;
             let (mean, p50, p99, max) = (amount(mean as u64), amount(p50), amount(p99), amount(max));
-            writeln!(f, "{name:<32} {mean:>10} {p50:>10} {p99:>10} {max:>10} {:>12}", amount(bandwidth as u64))?;
+            writeln!(f, "{name:<32} {mean:>10} {p50:>10} {p99:>10} {max:>10} {:>12}", amount(tag.bandwidth as u64))?;
         }
         writeln!(f, "\n{:<32} {:>10} {:>10} {:>10} {:>8}  verdict", "account", "most", "limit", "in frame", "refused")?;
         for row in &self.accounts {

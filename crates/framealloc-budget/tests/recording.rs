@@ -1,0 +1,90 @@
+//! Recordings: nothing is lost on the way to a file and back, and a page is one file that is well-formed.
+#![cfg(feature = "report")]
+
+use framealloc_budget::bytes::kib;
+use framealloc_budget::{Budget, Limit, Recording, SCHEMA};
+use framealloc_core::{AllocConfig, SmartAlloc};
+
+fn recording(title: &str, frames: usize) -> Recording {
+    let budget =
+        Budget::new().with_tag("a", Limit::soft(kib(1)).with_hard(kib(2))).with_committed(Limit::hard(kib(512)));
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+    let kept: Vec<_> = (0..50).map(|value| alloc.pool_box([value; 10])).collect();
+    for frame in 0..frames {
+        alloc.with_tag("a", |a| {
+            drop(a.frame().try_alloc_slice_fill(frame * 100, 1u8));
+            a.with_tag("</script><b>\u{2028}", |a| a.frame().alloc(frame).to_string());
+        });
+        std::thread::scope(|s| _ = s.spawn(|| alloc.frame().alloc([0u8; 64]).len()).join());
+        alloc.end_frame();
+    }
+    drop(kept);
+    budget.metrics().recording(title)
+}
+
+#[test]
+fn json_comes_back_as_it_was() {
+    for frames in [0, 1, 40] {
+        let recording = recording("a \"title\" with \\ and \u{1f600}", frames);
+        assert_eq!((recording.schema, recording.frames.len()), (SCHEMA, frames));
+        let text = recording.to_json();
+        assert_eq!(Recording::from_json(&text).unwrap(), recording);
+    }
+    let error = Recording::from_json(&recording("", 1).to_json().replace("\"schema\":1", "\"schema\":2")).unwrap_err();
+    assert!(error.contains("schema 2") && error.contains("reads 1"), "{error}");
+    let error = Recording::from_json("{\"schema\":1,\n\"title\":5}").unwrap_err();
+    assert!(error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn csv_has_the_figures_of_each_frame() {
+    let recording = recording("", 30);
+    let text = recording.to_csv();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let head: Vec<String> = reader.headers().unwrap().iter().map(Into::into).collect();
+    assert_eq!(head.len(), 13 + 2 * recording.tags.len());
+    let column = |name: &str| head.iter().position(|column| column == name).unwrap();
+    let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(lines.len(), 30);
+    for (line, record) in lines.iter().zip(&recording.frames) {
+        let figure = |name: &str| line[column(name)].parse::<i128>().unwrap();
+        assert_eq!(figure("frame"), i128::from(record.frame));
+        assert_eq!(figure("interval_ns"), record.interval.as_nanos() as i128);
+        for (name, value) in [
+            ("bytes", record.bytes),
+            ("waste", record.waste),
+            ("chunk_bytes", record.chunk_bytes),
+            ("committed", record.committed),
+            ("pools", record.pools),
+            ("heap", record.heap),
+            ("sealed", record.sealed),
+            ("scratch_peak", record.scratch_peak),
+            ("chunks", record.chunks),
+            ("refused", record.refused),
+            ("threads", record.threads.len()),
+        ] {
+            assert_eq!(figure(name), value as i128, "{name}");
+        }
+        for (tag, figures) in recording.tags.iter().zip(&record.tags) {
+            assert_eq!(figure(&format!("own {}", tag.path)), figures.own as i128);
+            assert_eq!(figure(&format!("peak {}", tag.path)), figures.peak as i128);
+        }
+    }
+    assert!(recording.frames.iter().any(|record| record.refused > 0 && record.pools > 0));
+}
+
+#[test]
+fn a_page_is_one_file_whatever_its_texts_are() {
+    let html = recording("</script><!-- <script>", 20).to_html();
+    // The data ends no script; nothing is fetched.
+    assert_eq!((html.matches("</script").count(), html.matches("<script").count()), (1, 1));
+    assert!(!html.contains("<!--") && !html.contains('\u{2028}'));
+    for foreign in ["src=", "href=", "@import", "url(", "fetch(", "import("] {
+        assert!(!html.contains(foreign), "{foreign}");
+    }
+    // The only address in it names a kind of element.
+    assert_eq!(html.matches("http").count(), 1);
+    let data = html.split_once("const data = ").unwrap().1.split_once(";\nconst frames").unwrap().0;
+    let data = data.replace("\\u003c", "<").replace("\\u2028", "\u{2028}");
+    assert_eq!(Recording::from_json(&data).unwrap().frames.len(), 20);
+}
