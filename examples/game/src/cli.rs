@@ -31,9 +31,8 @@ pub struct Args {
     /// Also write the figures to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Hold framealloc to the budget in this file, TOML or JSON, and print what became of it; an empty one counts only
-    #[arg(long, value_name = "FILE")]
-    pub budget: Option<PathBuf>,
+    #[command(flatten)]
+    pub books: Books,
     /// Instead of all that, play this many short frames on framealloc, with bursts and threads that come and go, and check
     /// that memory stays flat
     #[arg(long, value_name = "FRAMES", value_parser = value_parser!(u32).range(1_000..))]
@@ -41,6 +40,31 @@ pub struct Args {
     /// Play in this process and print what was seen, for the process that asked
     #[arg(long, hide = true)]
     pub child: bool,
+}
+
+/// What is noted of framealloc's frames.
+#[derive(Debug, Default, clap::Args)]
+pub struct Books {
+    /// Hold framealloc to the budget in this file, TOML or JSON, and print what became of it; an empty one counts only
+    #[arg(long, value_name = "FILE")]
+    pub budget: Option<PathBuf>,
+    /// Also write a page about framealloc's frames to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+impl Books {
+    /// The budget, without limits if only figures are asked for; `None` if nothing is.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the budget's file.
+    pub fn open(&self) -> Result<Option<Budget>, String> {
+        match &self.budget {
+            Some(path) => Budget::load(path).map(Some).map_err(|error| error.to_string()),
+            None => Ok(self.html.as_ref().map(|_| Budget::new())),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -82,11 +106,9 @@ impl Args {
             ErrorKind::DisplayHelp => (error.to_string().trim_end().to_owned(), 0),
             _ => (one_line(&error.to_string()), 2),
         })?;
-        if let Some(path) = &args.budget {
-            // Read again by the process that plays; here for the mistakes in it.
-            Budget::load(path).map_err(|error| (format!("error: {error}"), 2))?;
-        }
-        if let Some(path) = &args.json {
+        // Read again by the process that plays; here for the mistakes in it.
+        args.books.open().map_err(|error| (format!("error: {error}"), 2))?;
+        for path in args.json.iter().chain(&args.books.html) {
             // Opened without truncating: an older file survives a game that fails.
             OpenOptions::new()
                 .create(true)

@@ -24,7 +24,6 @@ mod variants;
 use std::process::ExitCode;
 
 use cli::{Args, Memory};
-use framealloc::Budget;
 use game::{Outcome, play};
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
@@ -72,15 +71,21 @@ fn play_here(args: &Args) -> Result<(), String> {
     serde_json::to_writer(std::io::stdout().lock(), &outcome).map_err(|error| error.to_string())
 }
 
-/// framealloc, held to the budget that was asked for.
+/// framealloc, with the books that were asked for.
 fn play_budgeted(args: &Args) -> Result<Outcome, String> {
     use variants::frame::{FrameAlloc, hold_to};
 
-    let Some(path) = &args.budget else { return play::<FrameAlloc>(&args.settings()) };
-    let budget = Budget::load(path).map_err(|error| error.to_string())?;
+    let settings = args.settings();
+    let Some(budget) = args.books.open()? else { return play::<FrameAlloc>(&settings) };
     hold_to(budget.clone());
-    let outcome = play::<FrameAlloc>(&args.settings())?;
-    Ok(Outcome { budget: Some(budget.metrics().report().to_string()), ..outcome })
+    let outcome = play::<FrameAlloc>(&settings)?;
+    let metrics = budget.metrics();
+    if let Some(path) = &args.books.html {
+        let title = format!("The headless game: {} bodies, {} workers", settings.bodies, settings.threads);
+        std::fs::write(path, metrics.recording(title).to_html())
+            .map_err(|error| format!("cannot write '{}': {error}", path.display()))?;
+    }
+    Ok(Outcome { budget: Some(metrics.report().to_string()), ..outcome })
 }
 
 /// The parent: every variant in a process of its own, in turns, then the report.
@@ -92,7 +97,7 @@ fn play_each(args: &Args) -> Result<(), String> {
     progress.set_style(style);
 
     let players: Result<Vec<Player>, String> =
-        variants.into_iter().map(|variant| Player::start(variant, &settings, args.budget.as_deref())).collect();
+        variants.into_iter().map(|variant| Player::start(variant, &settings, &args.books)).collect();
     let mut players = players?;
     let mut report = Report::new(settings);
     while report.outcomes() < players.len() {

@@ -5,10 +5,9 @@
 //! turn, a byte on its stdout ends it, and a game that is over ends with its outcome instead.
 
 use std::io::{Read, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::cli::Memory;
+use crate::cli::{Books, Memory};
 use crate::game::{Outcome, Settings};
 
 /// Frames of a turn.
@@ -48,7 +47,7 @@ impl Player {
     /// # Errors
     ///
     /// When the process cannot be started.
-    pub fn start(variant: Memory, settings: &Settings, budget: Option<&Path>) -> Result<Self, String> {
+    pub fn start(variant: Memory, settings: &Settings, books: &Books) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
         let mut command = Command::new(program);
         command.args(["--child", "--variant", variant.name()]);
@@ -60,8 +59,12 @@ impl Player {
         ] {
             command.arg(flag).arg(value.to_string());
         }
-        if let Some(path) = budget.filter(|_| variant == Memory::Framealloc) {
-            command.arg("--budget").arg(path);
+        if variant == Memory::Framealloc {
+            for (flag, path) in [("--budget", &books.budget), ("--html", &books.html)] {
+                if let Some(path) = path {
+                    command.arg(flag).arg(path);
+                }
+            }
         }
         let mut child = command
             .stdin(Stdio::piped())

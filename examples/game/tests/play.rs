@@ -60,6 +60,19 @@ fn a_budget_file_is_held_and_reported() {
 }
 
 #[test]
+fn a_page_about_the_frames_is_written() {
+    let path = std::env::temp_dir().join(format!("game-{}.html", std::process::id()));
+    let output =
+        game(&["--frames", "6", "--bodies", "60", "--variant", "framealloc", "--html", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        page.starts_with("<!doctype html>") && page.contains("render/visibility") && page.contains("\"all_frames\":6")
+    );
+}
+
+#[test]
 fn a_bad_argument_is_one_line_and_exit_code_2() {
     for words in [["--frames", "0"], ["--threads", "65"], ["--variant", "gc"], ["--json", "no-such-folder/out.json"]] {
         let output = game(&words);
