@@ -1,23 +1,47 @@
-//! Loops that allocate and free, for their instructions to be counted: `cost LOOP ROUNDS`.
+//! Loops that allocate and free, for their instructions to be counted: `cost LOOP ROUNDS`, or with a budget behind the allocator
+//! `cost LOOP ROUNDS budget`.
 //!
 //! Start and end of a run are the same for any number of rounds, so that the difference of two runs is that of their rounds.
 
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::Barrier;
+use std::thread;
 
 use framealloc::prelude::*;
 
 /// Values of a frame, and objects of a fill.
 const COUNT: usize = 1000;
 
+/// Threads and tags of a frame's end.
+const THREADS: usize = 8;
+const TAGS: [&str; 32] = [
+    "a", "b", "c", "d", "e", "f", "g", "h", "a/0", "b/0", "c/0", "d/0", "e/0", "f/0", "g/0", "h/0", "a/1", "b/1",
+    "c/1", "d/1", "e/1", "f/1", "g/1", "h/1", "a/1/2", "b/1/2", "c/1/2", "d/1/2", "e/1/2", "f/1/2", "g/1/2", "h/1/2",
+];
+
+const LOOPS: &str = "frame|tagged|tagged-twice|ping-pong|drain|boundary";
+
 /// A frame of values.
 fn frame(alloc: &mut SmartAlloc) {
     alloc.begin_frame();
+    values(alloc, COUNT);
+    alloc.end_frame();
+}
+
+/// A frame of values, so many times, in a scope of a tag that has a limit.
+fn tagged(alloc: &mut SmartAlloc, times: usize) {
+    alloc.begin_frame();
+    alloc.with_tag(TAGS[0], |a| values(a, times * COUNT));
+    alloc.end_frame();
+}
+
+#[inline(never)]
+fn values(alloc: &SmartAlloc, count: usize) {
     let frame = alloc.frame();
-    for value in 0..COUNT as u64 {
+    for value in 0..count as u64 {
         black_box(frame.alloc(value));
     }
-    alloc.end_frame();
 }
 
 /// One object, taken and freed.
@@ -33,17 +57,71 @@ fn drain(pool: &Pool, objects: &mut Vec<PoolBox<[u64; 8]>>) {
     black_box(objects).clear();
 }
 
+/// What is counted of [`boundary`]: its name is looked for.
+#[inline(never)]
+fn counted_end_of_frame(alloc: &mut SmartAlloc) {
+    black_box(alloc.end_frame());
+}
+
+/// Frames of eight threads that each open 32 tags, and one frame's end for each that is counted.
+fn boundary(alloc: &mut SmartAlloc, rounds: usize) {
+    let (begin, end) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    let shared = std::sync::RwLock::new(alloc);
+    thread::scope(|s| {
+        for _ in 0..THREADS {
+            s.spawn(|| {
+                for _ in 0..rounds {
+                    begin.wait();
+                    let alloc = shared.read().expect("nobody panics");
+                    for tag in TAGS {
+                        alloc.with_tag(tag, |a| black_box(a.frame().alloc(1u64)));
+                    }
+                    drop(alloc);
+                    end.wait();
+                }
+            });
+        }
+        for _ in 0..rounds {
+            begin.wait();
+            end.wait();
+            counted_end_of_frame(&mut shared.write().expect("nobody panics"));
+        }
+    });
+}
+
+/// Limits on everything that the loops use, none of which they reach.
+fn budget() -> Budget {
+    let wide = Limit::soft(bytes::mib(32)).with_hard(bytes::mib(64));
+    TAGS.into_iter().fold(Budget::new().with_committed(wide).with_pools(wide).with_frame(wide), |budget, tag| {
+        budget.with_tag(tag, wide)
+    })
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let (Some(name), Some(rounds)) = (arguments.get(1), arguments.get(2).and_then(|rounds| rounds.parse().ok())) else {
-        eprintln!("cost frame|ping-pong|drain ROUNDS");
+        eprintln!("cost {LOOPS} ROUNDS [budget]");
         return ExitCode::from(2);
     };
-    let mut alloc = SmartAlloc::default();
+    let config = match arguments.get(3).map(String::as_str) {
+        None => AllocConfig::default(),
+        Some("budget") => AllocConfig::default().with_governor(budget()),
+        Some(other) => {
+            eprintln!("there is nothing that is called '{other}' but a budget");
+            return ExitCode::from(2);
+        }
+    };
+    let mut alloc = SmartAlloc::new(config);
     let pool = alloc.pool().clone();
     let mut objects = Vec::with_capacity(COUNT);
+    if name == "boundary" {
+        boundary(&mut alloc, rounds);
+        return ExitCode::SUCCESS;
+    }
     let mut round: Box<dyn FnMut()> = match name.as_str() {
         "frame" => Box::new(|| frame(&mut alloc)),
+        "tagged" => Box::new(|| tagged(&mut alloc, 1)),
+        "tagged-twice" => Box::new(|| tagged(&mut alloc, 2)),
         "ping-pong" => Box::new(|| ping_pong(&pool)),
         "drain" => Box::new(|| drain(&pool, &mut objects)),
         _ => {
