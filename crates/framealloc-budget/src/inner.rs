@@ -421,11 +421,16 @@ impl Inner {
         if history.tags.len() < tags.len() {
             history.tags.resize(tags.len(), Track::default());
         }
-        self.tree.each(|node| {
+        // Children before their parents, to which they add.
+        self.tree.each_backwards(|node| {
             let at = node.id as usize;
-            let Some(tag) = tags.get_mut(at).filter(|_| at != ROOT as usize) else { return };
-            tag.over = node.over.bytes.swap(0, Ordering::Relaxed);
-            tag.refused = node.over.refused.swap(0, Ordering::Relaxed);
+            let Some(tag) = tags.get_mut(at) else { return };
+            tag.total += tag.own;
+            if at == ROOT as usize {
+                return;
+            }
+            let total = tag.total;
+            (tag.refused, tag.over) = node.over.take();
             node.ledger.clear();
             let track = &mut history.tags[at];
             track.worst.note(tag.peak, stats.frame, tag.refused, tag.over);
@@ -439,17 +444,7 @@ impl Inner {
                 let (level, account) = (track.watch.level(), Account::Tag(node.path.clone()));
                 told.push(Pressure { level, before, account, used: tag.peak, limit, frame: stats.frame });
             }
-        });
-        // Parents come before their children.
-        self.tree.each_backwards(|node| {
-            let at = node.id as usize;
-            if let Some(tag) = tags.get_mut(at) {
-                tag.total += tag.own;
-                let total = tag.total;
-                if at != ROOT as usize {
-                    tags[node.parent as usize].total += total;
-                }
-            }
+            tags[node.parent as usize].total += total;
         });
     }
 
@@ -464,8 +459,7 @@ impl Inner {
         let used = [self.committed.take_peak(), self.pools.take_peak(), self.sealed.take_peak(), record.bytes, most];
         for ((account, used), track) in ACCOUNTS.into_iter().zip(used).zip(&mut history.accounts) {
             let Some((ledger, extra)) = self.plain(&account) else { continue };
-            let refused = extra.over.refused.swap(0, Ordering::Relaxed);
-            let over = extra.over.bytes.swap(0, Ordering::Relaxed);
+            let (refused, over) = extra.over.take();
             track.worst.note(used, record.frame, refused, over);
             let soft = extra.soft.load(Ordering::Relaxed);
             let reading = Reading { used, soft, hard: ledger.limit(), met: refused != 0 || over != 0 };

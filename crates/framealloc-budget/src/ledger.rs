@@ -84,7 +84,9 @@ impl Ledger {
 
     /// Forgets what was charged: at the end of a frame, when nobody charges.
     pub(crate) fn clear(&self) {
-        self.used.store(0, Ordering::Relaxed);
+        if self.used() != 0 {
+            self.used.store(0, Ordering::Relaxed);
+        }
     }
 }
 

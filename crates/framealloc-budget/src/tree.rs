@@ -55,6 +55,16 @@ impl Over {
         }
     }
 
+    /// Requests refused and bytes granted beyond the limit since the last call.
+    pub(crate) fn take(&self) -> (usize, usize) {
+        // Mostly there are none, and a swap takes the line from whoever has it.
+        let take = |count: &AtomicUsize| match count.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => count.swap(0, Ordering::Relaxed),
+        };
+        (take(&self.refused), take(&self.bytes))
+    }
+
     pub(crate) fn set_policy(&self, policy: Option<OverLimit>) {
         self.policy.store(policy.map_or(0, |policy| policy as usize + 1), Ordering::Relaxed);
     }
@@ -178,11 +188,6 @@ impl Tree {
     /// From `first` on.
     pub(crate) fn nodes_from(&self, first: usize) -> Vec<Arc<Node>> {
         self.inner.read().nodes.get(first..).unwrap_or_default().to_vec()
-    }
-
-    /// Each node, parents before their children.
-    pub(crate) fn each(&self, f: impl FnMut(&Node)) {
-        self.inner.read().nodes.iter().map(|node| &**node).for_each(f);
     }
 
     /// Each node, children before their parents.

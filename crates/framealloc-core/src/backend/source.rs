@@ -124,7 +124,7 @@ impl Source {
             committed: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
             given_back: AtomicU64::new(0),
-            untold: RESOURCES.map(|_| [const { AtomicUsize::new(0) }; 2]),
+            untold: RESOURCES.map(|_| [AtomicUsize::new(0), AtomicUsize::new(0)]),
         }
     }
 
