@@ -103,6 +103,8 @@ pub struct Shortage {
 pub struct TagScope {
     /// Its tag.
     pub tag: Tag,
+    /// Number of the thread's arena: see [`ThreadStats::arena`](crate::ThreadStats::arena). The same from opening to closing.
+    pub arena: usize,
     /// How many scopes of this thread, of which the governor was told, lie around it.
     pub depth: usize,
 }
@@ -261,6 +263,9 @@ pub trait Governor: Send + Sync {
         Verdict::Allow
     }
 
+    /// Told once that the allocator is gone, with all that outlives it: nothing is asked or told for it any more.
+    fn detach(&self) {}
+
     /// Told when a frame has ended, with each thread's share, after its memory was reclaimed.
     #[cfg(feature = "std")]
     fn end_frame(&self, end: &crate::stats::FrameEnd<'_>) {
@@ -309,6 +314,10 @@ impl<G: Governor + ?Sized> Governor for alloc::sync::Arc<G> {
 
     fn attach(&self) -> Result<(), &'static str> {
         (**self).attach()
+    }
+
+    fn detach(&self) {
+        (**self).detach();
     }
 
     fn bounds_threads(&self) -> bool {

@@ -211,6 +211,113 @@ fn beyond_a_limit_memory_comes_from_the_heap_and_goes_back_there() {
 }
 
 #[test]
+fn a_frame_sealed_beyond_a_limit_is_told_apart_until_it_is_dropped() {
+    // The store of frames alone is short: chunks are charged to the same books, so the limit leaves room for one of them.
+    let strict = Arc::new(Strict::of(1024));
+    *strict.last_word.lock().unwrap() = Some(Verdict::Heap);
+    let mut alloc = governed(&strict);
+    let held = || [&strict.held, &strict.heap].map(|bytes| bytes.load(Ordering::SeqCst));
+    let mut sealed = Vec::new();
+    for round in 0..3u64 {
+        alloc.publish(round);
+        sealed.push(alloc.seal_frame());
+    }
+    let [within, beyond] = held();
+    assert!(within <= 1024 && beyond >= 3 * 1024, "{within} within, {beyond} beyond");
+    drop(sealed);
+    drop(alloc);
+    assert_eq!(held(), [0, 0]);
+}
+
+#[test]
+fn what_a_governor_gives_back_when_a_frame_ends_is_told_at_once() {
+    #[derive(Default)]
+    struct Keeper {
+        kept: Mutex<Vec<HeapBox<[u8; 5000]>>>,
+        held: AtomicIsize,
+    }
+    impl Governor for Keeper {
+        fn settle(&self, outcome: &Outcome) {
+            self.held.fetch_add(outcome.obtained as isize, Ordering::SeqCst);
+        }
+        fn release(&self, release: &Release) {
+            self.held.fetch_sub(release.bytes as isize, Ordering::SeqCst);
+        }
+        fn end_frame(&self, _: &FrameEnd<'_>) {
+            let kept = std::mem::take(&mut *self.kept.lock().unwrap());
+            drop(kept);
+        }
+    }
+    let keeper = Arc::new(Keeper::default());
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(keeper.clone()));
+    _ = alloc.frame().alloc(1);
+    alloc.end_frame();
+    let warm = keeper.held.load(Ordering::SeqCst);
+    let boxed = alloc.heap_box([1; 5000]);
+    keeper.kept.lock().unwrap().push(boxed);
+    assert!(keeper.held.load(Ordering::SeqCst) > warm);
+    alloc.end_frame();
+    assert_eq!(keeper.held.load(Ordering::SeqCst), warm);
+}
+
+#[test]
+fn a_governor_is_told_of_the_end_when_nothing_is_left() {
+    #[derive(Default)]
+    struct Ends {
+        attached: AtomicUsize,
+        detached: AtomicUsize,
+        refuses: bool,
+    }
+    impl Governor for Ends {
+        fn attach(&self) -> Result<(), &'static str> {
+            self.attached.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+        fn request(&self, _: &Request) -> Verdict {
+            if self.refuses { Verdict::Deny } else { Verdict::Allow }
+        }
+        fn detach(&self) {
+            self.detached.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let ends = Arc::new(Ends::default());
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(ends.clone()));
+    let boxed = alloc.pool_box(1);
+    alloc.publish(1);
+    let sealed = alloc.seal_frame();
+    drop(alloc);
+    drop(sealed);
+    assert_eq!(ends.detached.load(Ordering::SeqCst), 0, "a box is left");
+    drop(boxed);
+    assert_eq!(ends.detached.load(Ordering::SeqCst), 1);
+    // An allocator that could not be made is gone as well.
+    let ends = Arc::new(Ends { refuses: true, ..Ends::default() });
+    let config = AllocConfig::default().with_prefault(1 << 20).with_governor(ends.clone());
+    assert!(SmartAlloc::try_new(config).is_err());
+    assert_eq!((ends.attached.load(Ordering::SeqCst), ends.detached.load(Ordering::SeqCst)), (1, 1));
+}
+
+#[test]
+fn a_vector_at_the_end_of_a_grant_grows_where_it_is() {
+    let grants = vec![(Some("tag"), 10_000)];
+    let strict = Arc::new(Strict { grants: Mutex::new(grants), ..Strict::of(1 << 20) });
+    let alloc = SmartAlloc::new(AllocConfig::default().with_governor(strict));
+    alloc.with_tag("tag", |a| {
+        let mut vec = a.frame().vec_with_capacity::<u64>(1);
+        let start = vec.as_ptr();
+        // Its own bytes and no copies: to the last of the grant.
+        for word in 0..1250u64 {
+            vec.try_push(word).map_err(|(error, _)| error).unwrap();
+            if vec.len() == vec.capacity() && vec.len() < 1250 {
+                vec.try_reserve_exact(1.max((1250 - vec.len()) / 2)).unwrap();
+            }
+        }
+        assert_eq!((vec.as_ptr(), vec.len()), (start, 1250));
+        assert!(vec.try_push(0).is_err());
+    });
+}
+
+#[test]
 fn the_last_word_may_be_a_panic() {
     struct Loud(AtomicUsize);
     impl Governor for Loud {

@@ -122,6 +122,11 @@ pub(crate) struct OpenTag {
 /// What a refusal turns into: an [`AllocError`], or, where the error is [`Infallible`], a panic.
 pub(crate) trait Refusal: Sized {
     fn refuse(error: AllocError) -> Self;
+    /// The same for a refusal of the arena, which a collection may have to raise.
+    fn give_up(arena: &RawArena, error: AllocError) -> Self {
+        let _ = arena;
+        Self::refuse(error)
+    }
     /// The cold path of a bump that did not fit.
     fn refill(arena: &RawArena, size: usize, align: usize) -> Result<NonNull<u8>, Self>;
 }
@@ -140,6 +145,14 @@ impl Refusal for AllocError {
 /// The refusal of a collection's allocator, which has a type of its own in the `Allocator` trait.
 impl Refusal for allocator_api2::alloc::AllocError {
     fn refuse(_: AllocError) -> Self {
+        Self
+    }
+
+    fn give_up(arena: &RawArena, error: AllocError) -> Self {
+        if !arena.quiet.get() {
+            error.raise();
+        }
+        arena.last_error.set(Some(error));
         Self
     }
 
@@ -408,6 +421,11 @@ impl RawArena {
                 return Ok(block);
             }
         }
+        if let Some(extended) = self.extend_for::<M>(block, old, new) {
+            extended.map_err(|error| E::give_up(self, error))?;
+            // SAFETY: this function's contract; as often as the governor grants something.
+            return unsafe { self.grow::<M, E>(block, old, new) };
+        }
         let moved = self.reserve_layout::<M, E>(new.size(), new.align())?;
         #[cfg(canary = "copy_after_free")]
         // SAFETY: none: it is read below.
@@ -419,6 +437,35 @@ impl RawArena {
         // SAFETY: `block` is live with layout `old`, and not used again.
         unsafe { self.free::<M>(block, old) };
         Ok(moved)
+    }
+
+    /// Where a block to be grown is the last one and fits into its chunk, so that nothing but the grant is in the way: extends that, lest the
+    /// block be copied, and counted twice. Then it is to be tried again; or the refusal, which a copy would meet as well. `None` if
+    /// something else is in the way.
+    #[cold]
+    #[inline(never)]
+    fn extend_for<const M: usize>(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<Result<(), AllocError>> {
+        let address = block.addr().get();
+        let span = annotate::span(new.size(), M);
+        let fits = |bound: usize| span <= bound - address;
+        let in_place = || address & (new.align() - 1) == 0 && self.is_last::<M>(block, old.size());
+        if !in_place() || !fits(self.end.get()) || fits(self.bound.get()) {
+            return None;
+        }
+        let more = bump::round_up(address + span, M) - self.cursor.get().addr().get();
+        match self.extend_grant(more) {
+            // Unless the governor has allocated behind the block.
+            Ok(()) => (in_place() && fits(self.bound.get())).then_some(Ok(())),
+            Err(error) => {
+                self.refused.set(self.refused.get() + 1);
+                Some(Err(error))
+            }
+        }
     }
 
     /// Room for `more` elements behind the `capacity` at `start`, if those are the last block; for a capacity of 0, room at the

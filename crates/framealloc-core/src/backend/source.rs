@@ -22,10 +22,15 @@ const HEAP: u32 = 1 << 30;
 
 const RESOURCES: [Resource; 4] = [Resource::Chunk, Resource::Slab, Resource::Large, Resource::Sealed];
 
+/// Bytes of a chunk that is taken beyond a limit, at least.
+const PAGE: usize = 4096;
+
 /// Where one allocator's memory comes from. Shared by its arenas and pools, and by what outlives them.
 pub(crate) struct Source {
     chain: Mutex<Chain>,
     governor: Arc<dyn Governor>,
+    /// Whether the governor was told of the allocator, and is told of its end.
+    attached: bool,
     committed: AtomicUsize,
     taken: AtomicU64,
     given_back: AtomicU64,
@@ -121,11 +126,23 @@ impl Source {
         Self {
             chain: Mutex::new(Chain { backends, live: Live::new() }),
             governor,
+            attached: false,
             committed: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
             given_back: AtomicU64::new(0),
             untold: RESOURCES.map(|_| [AtomicUsize::new(0), AtomicUsize::new(0)]),
         }
+    }
+
+    /// Tells the governor that it governs this.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub(crate) fn attach(&mut self) -> Result<(), AllocError> {
+        self.governor.attach().map_err(|reason| AllocError::new(AllocErrorKind::Governor { reason }))?;
+        self.attached = true;
+        Ok(())
     }
 
     pub(crate) fn governor(&self) -> &Arc<dyn Governor> {
@@ -211,8 +228,8 @@ impl Source {
             if verdict == Some(Verdict::Heap) || !refusals.ask_again(&shortage) {
                 let last = verdict.filter(|&verdict| verdict == Verdict::Heap);
                 return match last.unwrap_or_else(|| refusals.last_word(&shortage)) {
-                    // No more than is needed beyond a limit.
-                    Verdict::Heap => Ok(answer(minimum, resource != Resource::Sealed)),
+                    // Little more than is needed beyond a limit: a page, so that not each value has a chunk of its own.
+                    Verdict::Heap => Ok(answer(bytes.min(minimum.max(PAGE)), true)),
                     last if last.of(bytes) >= minimum => Ok(answer(last.of(bytes), false)),
                     _ => Err(AllocError::new(AllocErrorKind::Refused { resource, requested: minimum, allowed })),
                 };
@@ -227,19 +244,20 @@ impl Source {
         }
     }
 
-    /// Asks whether a frame of `bytes` may be sealed. Whether the governor has to be told when it is dropped:
+    /// Asks whether a frame of `bytes` may be sealed: whether that is beyond a limit, if the governor has to be told when it is dropped,
     /// by [`tell`](Self::tell).
     ///
     /// # Errors
     ///
     /// If the governor refuses.
-    pub(crate) fn seal(&self, bytes: usize) -> Result<bool, AllocError> {
+    pub(crate) fn seal(&self, bytes: usize) -> Result<Option<bool>, AllocError> {
         let answer = self.put(Resource::Sealed, bytes, bytes)?;
+        let release = Release { resource: Resource::Sealed, bytes, heap: answer.heap };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.settle(&answer, bytes))) {
-            quietly(|| self.tell(&Release { resource: Resource::Sealed, bytes, heap: false }));
+            quietly(|| self.tell(&release));
             resume_unwind(panic)
         }
-        Ok(answer.asked)
+        Ok(answer.asked.then_some(answer.heap))
     }
 
     /// Gives memory back to the backend it came from.
@@ -285,7 +303,7 @@ impl Source {
     }
 
     /// Tells the governor of what it gave back while it was being called.
-    fn tell_untold(&self) {
+    pub(crate) fn tell_untold(&self) {
         for (untold, resource) in self.untold.iter().zip(RESOURCES) {
             for (untold, heap) in untold.iter().zip([false, true]) {
                 if untold.load(Ordering::Relaxed) != 0 {
@@ -302,6 +320,9 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         self.tell_untold();
+        if self.attached {
+            ask(&self.governor, (), |governor| governor.detach());
+        }
     }
 }
 

@@ -53,8 +53,8 @@ pub(crate) struct Waiting {
     /// First chunk of its last haul.
     pub(crate) last: Chunk,
     pub(crate) bytes: usize,
-    /// Whether the governor is to be told of its end.
-    pub(crate) told: bool,
+    /// Whether it was sealed beyond a limit, if the governor is told of its end.
+    pub(crate) told: Option<bool>,
     /// A counted reference to its store.
     pub(crate) store: *const ChunkStore,
     /// The next one that waits.

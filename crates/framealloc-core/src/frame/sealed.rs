@@ -77,8 +77,8 @@ pub struct SealedFrame {
     store: ManuallyDrop<Arc<ChunkStore>>,
     stamp: Stamp,
     stats: FrameStats,
-    /// Whether the governor was asked, and is told of the drop.
-    told: bool,
+    /// Whether it was sealed beyond a limit, if the governor was asked, which is told of the drop.
+    told: Option<bool>,
 }
 
 // SAFETY: the frame owns its chunks, which nobody else uses; what is published in it is `Send`, and so may be dropped on
@@ -88,7 +88,7 @@ unsafe impl Send for SealedFrame {}
 unsafe impl Sync for SealedFrame {}
 
 impl SealedFrame {
-    pub(crate) fn new(seal: Seal, store: Arc<ChunkStore>, stamp: Stamp, stats: FrameStats, told: bool) -> Self {
+    pub(crate) fn new(seal: Seal, store: Arc<ChunkStore>, stamp: Stamp, stats: FrameStats, told: Option<bool>) -> Self {
         Self { seal, store: ManuallyDrop::new(store), stamp, stats, told }
     }
 
@@ -186,14 +186,14 @@ impl Drop for SealedFrame {
     }
 }
 
-fn reclaim(seal: Seal, store: &ChunkStore, told: bool, panicked: &mut Option<Panic>) {
+fn reclaim(seal: Seal, store: &ChunkStore, told: Option<bool>, panicked: &mut Option<Panic>) {
     // SAFETY: the frame is being dropped: nobody reads it, and its destructors run here only.
     unsafe { seal.run_destructors(panicked) };
     if let Some((first, last)) = seal.ends {
         // SAFETY: as above; its destructors have run.
         unsafe { store.put_hauls(first, last, seal.bytes) };
-        if told {
-            let release = Release { resource: Resource::Sealed, bytes: seal.bytes, heap: false };
+        if let Some(heap) = told {
+            let release = Release { resource: Resource::Sealed, bytes: seal.bytes, heap };
             attempt(panicked, || store.source().tell(&release));
         }
     }

@@ -187,7 +187,7 @@ impl ExclusiveCore<'_> {
     fn retain_frame(&self, stamp: Stamp) {
         let mut boundary = Boundary::new();
         self.collect::<false>(&mut boundary);
-        let sealed = SealedFrame::new(boundary.seal, self.store.clone(), stamp, self.exclusive().last, false);
+        let sealed = SealedFrame::new(boundary.seal, self.store.clone(), stamp, self.exclusive().last, None);
         self.exclusive_mut().ring.push_back(sealed);
         let mut panicked = None;
         let destructors = self.reclaim_expired(&mut panicked);
@@ -196,15 +196,15 @@ impl ExclusiveCore<'_> {
         resume(panicked);
     }
 
-    /// Asks the governor for the frame to be sealed, all of whose chunks will be kept. Whether it is to be told of the drop.
-    fn ask_to_seal(&self) -> Result<bool, AllocError> {
+    /// Asks the governor for the frame to be sealed, all of whose chunks will be kept. Whether it is beyond a limit, if it is to be told of the drop.
+    fn ask_to_seal(&self) -> Result<Option<bool>, AllocError> {
         if !self.governed {
-            return Ok(false);
+            return Ok(None);
         }
         let mut bytes = 0;
         // SAFETY: exclusive, by this type's proof.
         unsafe { self.slots.boundary(|slot| bytes += slot.arena.bytes_to_detach()) };
-        if bytes == 0 { Ok(false) } else { self.store.source().seal(bytes) }
+        if bytes == 0 { Ok(None) } else { self.store.source().seal(bytes) }
     }
 
     #[allow(clippy::mut_from_ref, reason = "the exclusivity is that of the `&mut SmartAlloc` behind this proof")]
@@ -341,6 +341,8 @@ impl ExclusiveCore<'_> {
             let end = FrameEnd { stats: &stats, threads: &threads, pool: &self.pool };
             ask(governor, (), |governor| governor.end_frame(&end));
             self.exclusive_mut().threads = threads;
+            // What its callbacks gave back: a warm frame takes nothing, and would not tell of it.
+            self.store.source().tell_untold();
         }
     }
 }
@@ -376,7 +378,7 @@ impl Drop for Core {
         }
         // The older frames first: locals are dropped in the reverse order. If a destructor panics, the rest is still dropped
         // while the panic goes on.
-        let _current = SealedFrame::new(seal, self.store.clone(), Stamp::NONE, FrameStats::default(), false);
+        let _current = SealedFrame::new(seal, self.store.clone(), Stamp::NONE, FrameStats::default(), None);
         let _ring = ring;
     }
 }

@@ -30,7 +30,7 @@ pub use tags::TagStats;
 use crate::arena::{RawArena, Supply};
 use crate::backend::Source;
 use crate::chunk::{ChunkList, ChunkStore};
-use crate::error::{AllocError, AllocErrorKind};
+use crate::error::AllocError;
 use crate::frame::{ALIGN, DropList, Frame, FrameHandle, Scratch, SealedFrame, StaleHandle, Stamp, Stash};
 use crate::governor::Governor;
 use crate::pool::Pool;
@@ -165,12 +165,11 @@ impl SmartAlloc {
         let config = config.check()?;
         let id = thread::unique().get();
         let governed = config.governor.is_some();
-        if let Some(governor) = &config.governor {
-            governor.attach().map_err(|reason| AllocError::new(AllocErrorKind::Governor { reason }))?;
-        }
-        let bounded = config.governor.as_ref().is_some_and(Governor::bounds_threads);
         let governor = config.governor();
-        let source = Arc::new(Source::new(config.backends, governor));
+        let mut source = Source::new(config.backends, governor);
+        source.attach()?;
+        let bounded = source.governor().bounds_threads();
+        let source = Arc::new(source);
         let store = Arc::new(ChunkStore::new(source.clone(), config.growth, config.trim));
         if config.prefault > 0 {
             store.prefault(config.prefault)?;

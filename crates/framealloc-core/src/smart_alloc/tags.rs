@@ -130,7 +130,7 @@ impl SmartAlloc {
         let slot = self.slot();
         let arena = &slot.arena;
         let depth = arena.innermost_tag().map_or(0, |outer| outer.told);
-        let scope = TagScope { tag, depth };
+        let scope = TagScope { tag, arena: slot.index, depth };
         // Asked before anything is changed: it may allocate.
         let verdict =
             self.core.governor().and_then(|governor| ask(governor, None, |governor| Some(governor.open_tag(&scope))));

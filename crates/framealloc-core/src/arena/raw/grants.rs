@@ -139,7 +139,7 @@ mod tests {
     use crate::governor::{Tag, TagScope};
 
     fn open(grant: usize) -> OpenTag {
-        OpenTag { scope: TagScope { tag: Tag::new("tag"), depth: 0 }, told: 0, grant }
+        OpenTag { scope: TagScope { tag: Tag::new("tag"), arena: 0, depth: 0 }, told: 0, grant }
     }
 
     /// As a program does that switches stacks inside of a scope.

@@ -92,7 +92,7 @@ impl RawArena {
     }
 
     /// Sees to it that `needed` more bytes lie within the grant.
-    fn extend_grant(&self, needed: usize) -> Result<(), AllocError> {
+    pub(super) fn extend_grant(&self, needed: usize) -> Result<(), AllocError> {
         let missing = needed.saturating_sub(self.remaining());
         if missing == 0 {
             return Ok(());
