@@ -65,7 +65,7 @@ macro_rules! __assert_frame_bytes {
 }
 
 /// Asserts that every account of a budget, or one that is named, kept its limits since the start: nothing was refused, granted
-/// beyond a hard limit, or above a soft one at the end of a frame.
+/// beyond a hard limit, or above a soft one.
 ///
 /// ```
 /// use framealloc_budget::{Budget, Limit, assert_budget};

@@ -12,6 +12,9 @@ use crate::tree::{Node, NodeId, ROOT, Tree};
 /// The most that is granted ahead of need, in bytes: a chunk.
 const SLICE: usize = 64 << 10;
 
+/// Tags inside of tags that a thread finds without asking the tree, which all threads share.
+const KNOWN: usize = 256;
+
 /// What is granted ahead of need: a slice, or, near the limit, an eighth of what is left, so that threads which have room to
 /// spare keep little from those which have none.
 pub(crate) fn slice(ledger: &Ledger) -> usize {
@@ -72,7 +75,10 @@ impl Books {
             return known.node;
         }
         let node = tree.open(parent, name);
-        self.known.push(Known { parent, name, node });
+        // A program that makes up names as it goes is not to fill the memory with them.
+        if self.known.len() < KNOWN {
+            self.known.push(Known { parent, name, node });
+        }
         node
     }
 
@@ -123,14 +129,17 @@ impl Books {
         Some(granted)
     }
 
-    /// The first tag of the scope at this depth that has no room for `needed` bytes.
-    pub(crate) fn lacking(&self, depth: usize, needed: usize) -> Option<&Arc<Node>> {
-        self.grants[self.grants_of(depth)].iter().map(|grant| &grant.node).find(|node| node.ledger.room() < needed)
-    }
-
-    /// The path of the scope at this depth.
-    pub(crate) fn node_at(&self, depth: usize) -> NodeId {
-        self.stack.get(depth).map_or(ROOT, |open| open.node)
+    /// Charges `needed` bytes to those tags of the scope at this depth that have room for them, and returns those that have none.
+    pub(crate) fn extend_where_there_is_room(&mut self, depth: usize, needed: usize) -> Vec<Arc<Node>> {
+        let range = self.grants_of(depth);
+        let mut lacking = Vec::new();
+        for grant in &mut self.grants[range] {
+            match grant.node.ledger.charge(needed, needed) {
+                Some(charged) => grant.charged += charged,
+                None => lacking.push(grant.node.clone()),
+            }
+        }
+        lacking
     }
 
     /// Closes the innermost scope.

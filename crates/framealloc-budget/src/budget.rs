@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use framealloc_core::{FrameEnd, Governor, Outcome, Release, Request, Shortage, TagScope, TagUse, Verdict};
 
+use crate::figures::Metrics;
 use crate::inner::Inner;
 use crate::limit::{Account, BudgetError, Limit, OverLimit};
-use crate::metrics::Metrics;
 use crate::pressure::{Level, Pressure, PressurePolicy};
-use crate::sync::Ordering;
+
+/// Frames that a history has at most.
+const MOST_FRAMES: usize = 1_000_000;
 
 /// Limits and figures of one allocator: the governor that holds the ones and keeps the others.
 ///
@@ -43,8 +45,8 @@ use crate::sync::Ordering;
 ///   tag's limit is exact, to the 8 bytes that frame memory is rounded to.
 /// - Tags count the most that was handed out at a time in each scope. Memory that one scope frees and the next one uses counts twice.
 ///
-/// What a callback, or a destructor inside it, allocates counts like any other memory in [`on_evict`](Self::on_evict), and is not
-/// charged in [`on_pressure`](Self::on_pressure).
+/// What a callback, or a destructor inside it, allocates counts like any other memory in [`on_evict`](Self::on_evict). In
+/// [`on_pressure`](Self::on_pressure) it is neither charged nor counted, then or later; what is given back there is.
 #[derive(Clone, Debug)]
 pub struct Budget {
     inner: Arc<Inner>,
@@ -141,15 +143,25 @@ impl Budget {
         }
     }
 
-    /// Keeps the figures of so many frames, at least one; 3600 unless set.
+    /// Keeps the figures of so many frames, from 1 to 1,000,000; 3600 unless set. A frame takes some 200 bytes, and 48 for each tag.
+    ///
+    /// # Panics
+    ///
+    /// If it is out of its bounds; [`set_history`](Self::set_history) returns the error.
     #[must_use]
+    #[track_caller]
     pub fn with_history(self, frames: usize) -> Self {
-        self.set_history(frames);
-        self
+        match self.set_history(frames) {
+            Ok(()) => self,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Calls `callback` when a hard limit refuses memory, before that becomes an error: it may free some (drop what a cache keeps,
     /// [trim](framealloc_core::Pool::trim) a pool) and says whether it did. Then the request is tried once more.
+    ///
+    /// What it captures must not own boxes, a pool or sealed frames of the allocator, which keep the budget, and so the callback, and
+    /// themselves: a `Weak` to them does.
     ///
     /// It runs on the thread that needs the memory, inside its allocation, without a lock, and may allocate: a refusal in there is
     /// final. Several threads may run it at once.
@@ -160,10 +172,10 @@ impl Budget {
     /// use std::sync::{Arc, Mutex};
     ///
     /// let cache: Arc<Mutex<Vec<HeapBox<[u8; 100_000]>>>> = Arc::default();
-    /// let evicted = cache.clone();
+    /// let evicted = Arc::downgrade(&cache); // boxes keep their allocator, and that its budget: no circle
     /// let budget = Budget::new()
     ///     .with_pools(Limit::hard(kib(512)))
-    ///     .on_evict(move |_shortage| evicted.lock().unwrap().pop().is_some());
+    ///     .on_evict(move |_shortage| evicted.upgrade().is_some_and(|cache| cache.lock().unwrap().pop().is_some()));
     /// let alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget));
     /// for _ in 0..20 {
     ///     let texture = alloc.heap_box([0; 100_000]); // the fifth would be the last without the callback
@@ -216,9 +228,17 @@ impl Budget {
         self.inner.set_over(over);
     }
 
-    /// Keeps the figures of so many frames, at least one; the oldest go first.
-    pub fn set_history(&self, frames: usize) {
+    /// Keeps the figures of so many frames; the oldest go first.
+    ///
+    /// # Errors
+    ///
+    /// If it is out of its bounds; the text names it.
+    pub fn set_history(&self, frames: usize) -> Result<(), BudgetError> {
+        if !(1..=MOST_FRAMES).contains(&frames) {
+            return Err(BudgetError::History { frames, most: MOST_FRAMES });
+        }
         self.inner.history.lock().set_capacity(frames);
+        Ok(())
     }
 
     /// When pressure is over, and when it is told again.
@@ -261,24 +281,20 @@ impl Governor for Budget {
         self.inner.attach()
     }
 
+    fn detach(&self) {
+        self.inner.detach();
+    }
+
     fn request(&self, request: &Request) -> Verdict {
         self.inner.charge(request.resource, request.minimum, request.bytes)
     }
 
     fn settle(&self, outcome: &Outcome) {
-        if outcome.heap {
-            self.inner.take_beyond(outcome.resource, outcome.obtained);
-        } else {
-            self.inner.credit(outcome.resource, outcome.allowed - outcome.obtained);
-        }
+        self.inner.settle(outcome);
     }
 
     fn release(&self, release: &Release) {
-        if release.heap {
-            self.inner.heap.fetch_sub(release.bytes, Ordering::Relaxed);
-        } else {
-            self.inner.credit(release.resource, release.bytes);
-        }
+        self.inner.release(release);
     }
 
     fn evict(&self, shortage: &Shortage) -> bool {
@@ -290,17 +306,17 @@ impl Governor for Budget {
     }
 
     fn open_tag(&self, scope: &TagScope) -> Verdict {
-        let granted = self.inner.with_books(|books| books.open(&self.inner.tree, scope.tag));
+        let granted = self.inner.with_books(scope.arena, |books| books.open(&self.inner.tree, scope.tag));
         granted.map_or(Verdict::Allow, Verdict::AllowUpTo)
     }
 
     fn extend_tag(&self, scope: &TagScope, needed: usize) -> Verdict {
-        let granted = self.inner.with_books(|books| books.extend(scope.depth, needed));
+        let granted = self.inner.with_books(scope.arena, |books| books.extend(scope.depth, needed));
         granted.map_or(Verdict::Deny, Verdict::AllowUpTo)
     }
 
-    fn close_tag(&self, _scope: &TagScope, used: &TagUse) {
-        self.inner.with_books(|books| books.close(&self.inner.tree, used));
+    fn close_tag(&self, scope: &TagScope, used: &TagUse) {
+        self.inner.with_books(scope.arena, |books| books.close(&self.inner.tree, used));
     }
 
     fn bounds_threads(&self) -> bool {

@@ -256,7 +256,7 @@ impl File {
             budget.set_over(over.into());
         }
         if let Some(frames) = self.history {
-            budget.set_history(frames.get());
+            budget.set_history(frames.get())?;
         }
         if let Some(pressure) = self.pressure {
             budget.set_pressure(pressure.over(budget.pressure_policy()))?;

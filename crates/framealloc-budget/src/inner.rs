@@ -1,26 +1,31 @@
 //! The state behind a budget: ledgers of the accounts, the tree of tags, each thread's books, the history.
 //!
-//! Promises that no lock is held while code of the program runs: callbacks are taken out of their locks first, and what
-//! they are told is a copy.
+//! Promises that no lock is held while callbacks run: they are taken out of their locks first, and what they are told is a copy. The
+//! program's allocator may run under a lock, but inside of a question only, in which the core asks no other; or under the tree's,
+//! which the thread may take again.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use framealloc_core::{FrameEnd, FrameStats, Resource, Scarce, Shortage, ThreadStats, Verdict};
+use framealloc_core::{FrameEnd, FrameStats, Outcome, Release, Resource, Scarce, Shortage, ThreadStats, Verdict};
 use parking_lot::Mutex;
-use thread_local::ThreadLocal;
 
 use crate::books::{Books, slice};
 use crate::bytes;
+use crate::figures::{ACCOUNTS, FrameRecord, History, SizeRecord, TagRecord, ThreadRecord, Track};
 use crate::ledger::{Ledger, NONE, charge_all};
 use crate::limit::{Account, BudgetError, Limit, OverLimit};
-use crate::metrics::{ACCOUNTS, FrameRecord, History, SizeRecord, TagRecord, ThreadRecord, Track};
 use crate::pressure::{Level, Pressure, PressurePolicy, Reading};
+use crate::shelf::Shelf;
 use crate::sync::{AtomicUsize, Ordering};
-use crate::tree::{Over, ROOT, Tree};
+use crate::tree::{Node, Over, ROOT, Tree};
 
 pub(crate) type OnEvict = dyn Fn(&Shortage) -> bool + Send + Sync;
 pub(crate) type OnPressure = dyn Fn(&Pressure) + Send + Sync;
+
+/// Where the accounts stand whose refusals are of threads.
+const FRAME: usize = 3;
+const THREAD: usize = 4;
 
 /// Frames in the history unless set: a minute at 60 Hz.
 const HISTORY: usize = 3600;
@@ -57,10 +62,14 @@ pub(crate) struct Inner {
     /// What each thread may be granted; only its limit is used.
     pub(crate) thread: Ledger,
     extras: [Extra; 5],
-    /// Held beyond limits.
+    /// Held beyond limits, and sealed beyond one.
     pub(crate) heap: AtomicUsize,
+    pub(crate) sealed_beyond: AtomicUsize,
+    /// How often memory was taken or given back since the frame began.
+    traffic: AtomicUsize,
     pub(crate) tree: Tree,
-    books: ThreadLocal<Mutex<Books>>,
+    /// Of each thread, by the number of its arena.
+    books: Shelf<Mutex<Books>>,
     settings: Mutex<Settings>,
     pub(crate) history: Mutex<History>,
     attached: Mutex<Attached>,
@@ -93,8 +102,10 @@ impl Inner {
             thread: Ledger::new(NONE),
             extras: std::array::from_fn(|_| Extra::new()),
             heap: AtomicUsize::new(0),
+            sealed_beyond: AtomicUsize::new(0),
+            traffic: AtomicUsize::new(0),
             tree: Tree::new(),
-            books: ThreadLocal::new(),
+            books: Shelf::new(),
             settings: Mutex::default(),
             history: Mutex::new(History::new(HISTORY)),
             attached: Mutex::default(),
@@ -130,8 +141,8 @@ impl Inner {
             Account::Committed => (&self.committed, 0),
             Account::Pools => (&self.pools, 1),
             Account::Sealed => (&self.sealed, 2),
-            Account::Frame => (&self.frame, 3),
-            Account::Thread => (&self.thread, 4),
+            Account::Frame => (&self.frame, FRAME),
+            Account::Thread => (&self.thread, THREAD),
             Account::Tag(_) => return None,
         };
         Some((at.0, &self.extras[at.1]))
@@ -174,11 +185,37 @@ impl Inner {
             {
                 return Err(BudgetError::NotBounded { account });
             }
-            self.settings.lock().pending.push((account, limit));
+            self.defer(account, limit);
         } else {
             self.apply(&account, &limit);
         }
         Ok(())
+    }
+
+    /// Notes a limit for the end of the frame, in place of what was noted of that account. Memory for it is asked for without the lock,
+    /// since the program's allocator may need a verdict.
+    fn defer(&self, account: Account, limit: Limit) {
+        let mut larger = Vec::new();
+        loop {
+            let mut settings = self.settings.lock();
+            let pending = &mut settings.pending;
+            if let Some(noted) = pending.iter_mut().find(|(noted, _)| *noted == account) {
+                noted.1 = limit;
+                return;
+            }
+            if pending.len() < pending.capacity() {
+                pending.push((account, limit));
+                return;
+            }
+            if pending.len() < Vec::capacity(&larger) {
+                larger.append(pending);
+                std::mem::swap(pending, &mut larger);
+                continue;
+            }
+            let needed = 2 * pending.len() + 4;
+            drop(settings);
+            larger = Vec::with_capacity(needed);
+        }
     }
 
     fn apply(&self, account: &Account, limit: &Limit) {
@@ -206,6 +243,13 @@ impl Inner {
         }
         attached.bounded = self.frame.is_limited() || self.thread.is_limited();
         Ok(())
+    }
+
+    pub(crate) fn detach(&self) {
+        self.attached.lock().attached = false;
+        // A frame may have been open.
+        self.frame.clear();
+        self.tree.each_backwards(|node| node.ledger.clear());
     }
 
     pub(crate) fn is_bounded(&self) -> bool {
@@ -240,8 +284,43 @@ impl Inner {
         self.ledgers(resource).for_each(|ledger| ledger.credit(bytes));
     }
 
-    pub(crate) fn with_books<R>(&self, f: impl FnOnce(&mut Books) -> R) -> R {
-        f(&mut self.books.get_or_default().lock())
+    /// Told what became of what was charged, or granted beyond limits.
+    pub(crate) fn settle(&self, outcome: &Outcome) {
+        let Outcome { resource, allowed, obtained, heap, .. } = *outcome;
+        if heap {
+            let beyond = if resource == Resource::Sealed { &self.sealed_beyond } else { &self.heap };
+            beyond.fetch_add(obtained, Ordering::Relaxed);
+            // All that have a limit have given leave.
+            for (ledger, extra) in self.accounts(resource).iter().filter_map(|account| self.plain(account)) {
+                if ledger.is_limited() {
+                    extra.over.bytes.fetch_add(obtained, Ordering::Relaxed);
+                }
+            }
+        } else {
+            self.credit(resource, allowed - obtained);
+            self.ledgers(resource).for_each(Ledger::note_peak);
+        }
+        self.note_traffic(resource);
+    }
+
+    pub(crate) fn release(&self, release: &Release) {
+        match (release.heap, release.resource) {
+            (true, Resource::Sealed) => _ = self.sealed_beyond.fetch_sub(release.bytes, Ordering::Relaxed),
+            (true, _) => _ = self.heap.fetch_sub(release.bytes, Ordering::Relaxed),
+            (false, resource) => self.credit(resource, release.bytes),
+        }
+        self.note_traffic(release.resource);
+    }
+
+    /// A sealed frame takes nothing from a backend.
+    fn note_traffic(&self, resource: Resource) {
+        if resource != Resource::Sealed {
+            self.traffic.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn with_books<R>(&self, arena: usize, f: impl FnOnce(&mut Books) -> R) -> R {
+        f(&mut self.books.get(arena).lock())
     }
 
     /// Grants a thread `needed` bytes of frame memory more than the `granted` that it has, and some ahead.
@@ -260,78 +339,104 @@ impl Inner {
         callback.is_some_and(|callback| callback(shortage))
     }
 
-    /// The last word on a refusal: counts it, and does what the account says.
+    /// The last word on a refusal: counts it, and does what the accounts say that have no room for it. Of several the strictest has
+    /// its way: a panic before an error, and what goes beyond a limit has the leave of all.
     pub(crate) fn refused(&self, shortage: &Shortage) -> Verdict {
         let needed = shortage.bytes;
-        let otherwise = self.settings.lock().over;
-        let answer = |over: &Over| {
-            let policy = over.policy(otherwise);
-            if policy != OverLimit::Heap {
-                over.refused.fetch_add(1, Ordering::Relaxed);
-            }
-            policy
-        };
-        let of = |account: Account| {
-            let (ledger, extra) = self.plain(&account)?;
-            (ledger.room() < needed).then(|| (answer(&extra.over), ledger.limit(), ledger.used(), account, extra))
-        };
-        let (policy, limit, used, account) = match shortage.scarce {
+        match shortage.scarce {
             Scarce::Tag(scope) => {
-                let lacking = self.with_books(|books| {
-                    let node = books.lacking(scope.depth, needed);
-                    // Another thread may have made room since; then it is the scope's own tag that is told of.
-                    node.cloned().unwrap_or_else(|| self.tree.node(books.node_at(scope.depth)))
-                });
-                let account = Account::Tag(lacking.path.clone());
-                (answer(&lacking.over), lacking.ledger.limit(), lacking.ledger.used(), account)
+                let lacking =
+                    self.with_books(scope.arena, |books| books.extend_where_there_is_room(scope.depth, needed));
+                let name = |node: &Node| Account::Tag(node.path.clone());
+                let strictest = lacking.iter().max_by_key(|node| self.strictness(&node.over));
+                match strictest {
+                    // Another thread made room meanwhile.
+                    None => Verdict::Allow,
+                    // What was charged to the others stays so until the scope closes; what it used beyond is counted then.
+                    Some(node) => self.answer(&node.over, &node.ledger, node.ledger.used(), needed, || name(node)),
+                }
             }
             Scarce::Thread { granted } => {
-                if needed > self.thread.limit().saturating_sub(granted) {
-                    (answer(&self.extras[4].over), self.thread.limit(), granted, Account::Thread)
-                } else {
-                    let extra = &self.extras[3];
-                    (answer(&extra.over), self.frame.limit(), self.frame.used(), Account::Frame)
+                let (thread, frame) = (&self.extras[THREAD], &self.extras[FRAME]);
+                let thread_lacks = needed > self.thread.limit().saturating_sub(granted);
+                let frame_lacks = self.frame.charge(needed, needed).is_none();
+                let of_thread = || self.answer(&thread.over, &self.thread, granted, needed, || Account::Thread);
+                let of_frame = || self.answer(&frame.over, &self.frame, self.frame.used(), needed, || Account::Frame);
+                let verdict = match (thread_lacks, frame_lacks) {
+                    (false, false) => return Verdict::Allow,
+                    (true, false) => of_thread(),
+                    (false, true) => of_frame(),
+                    (true, true) if self.strictness(&thread.over) > self.strictness(&frame.over) => of_thread(),
+                    (true, true) => of_frame(),
+                };
+                if verdict == Verdict::Deny {
+                    if !frame_lacks {
+                        self.frame.credit(needed);
+                    }
+                    return verdict;
                 }
-            }
-            Scarce::Resource(resource) => {
-                let accounts = self.accounts(resource);
-                let (policy, limit, used, account, _) = accounts.iter().cloned().find_map(of).unwrap_or_else(|| {
-                    let account = accounts[accounts.len() - 1].clone();
-                    let (ledger, extra) = self.plain(&account).expect("no tag");
-                    (answer(&extra.over), ledger.limit(), ledger.used(), account, extra)
-                });
-                (policy, limit, used, account)
-            }
-            _ => return Verdict::Deny,
-        };
-        match policy {
-            OverLimit::Error => Verdict::Deny,
-            OverLimit::Heap => {
-                match shortage.scarce {
-                    // What a scope used beyond its grant is counted when it closes.
-                    Scarce::Tag(_) | Scarce::Resource(_) => {}
-                    _ => {
-                        self.plain(&account).inspect(|(_, extra)| {
-                            extra.over.bytes.fetch_add(needed, Ordering::Relaxed);
-                        });
+                for (lacks, extra) in [(thread_lacks, thread), (frame_lacks, frame)] {
+                    if lacks {
+                        extra.over.bytes.fetch_add(needed, Ordering::Relaxed);
                     }
                 }
-                Verdict::Heap
+                verdict
             }
-            OverLimit::Panic => panic!(
-                "{account}: {needed} bytes more ({}) do not fit below its hard limit of {limit} ({}), of which {used} are used",
-                bytes::display(needed),
-                bytes::display(limit)
-            ),
+            Scarce::Resource(resource) => {
+                let limited = self.accounts(resource).iter().filter_map(|account| {
+                    let (ledger, extra) = self.plain(account)?;
+                    ledger.is_limited().then_some((account, ledger, extra))
+                });
+                let lacks = |ledger: &Ledger| ledger.room() < needed;
+                // Of two that are as strict the one that has no room is told of.
+                let strictest = limited.max_by_key(|(_, ledger, extra)| (self.strictness(&extra.over), lacks(ledger)));
+                match strictest {
+                    None => Verdict::Deny,
+                    Some((account, ledger, extra)) => {
+                        self.answer(&extra.over, ledger, ledger.used(), needed, || account.clone())
+                    }
+                }
+            }
+            _ => Verdict::Deny,
         }
     }
 
-    /// Notes memory that was taken beyond a limit.
-    pub(crate) fn take_beyond(&self, resource: Resource, bytes: usize) {
-        self.heap.fetch_add(bytes, Ordering::Relaxed);
-        if let Some((_, extra)) = self.accounts(resource).last().and_then(|account| self.plain(account)) {
-            extra.over.bytes.fetch_add(bytes, Ordering::Relaxed);
+    fn policy(&self, over: &Over) -> OverLimit {
+        over.policy(self.settings.lock().over)
+    }
+
+    fn strictness(&self, over: &Over) -> u8 {
+        match self.policy(over) {
+            OverLimit::Heap => 0,
+            OverLimit::Error => 1,
+            OverLimit::Panic => 2,
         }
+    }
+
+    /// What an account says to what has no room in it.
+    fn answer(
+        &self,
+        over: &Over,
+        ledger: &Ledger,
+        used: usize,
+        needed: usize,
+        name: impl FnOnce() -> Account,
+    ) -> Verdict {
+        let policy = self.policy(over);
+        if policy == OverLimit::Heap {
+            return Verdict::Heap;
+        }
+        over.refused.fetch_add(1, Ordering::Relaxed);
+        // A second panic would be the end of the program.
+        if policy == OverLimit::Error || std::thread::panicking() {
+            return Verdict::Deny;
+        }
+        let (account, limit) = (name(), ledger.limit());
+        panic!(
+            "{account}: {needed} bytes more ({}) do not fit below its hard limit of {limit} ({}), of which {used} are used",
+            bytes::display(needed),
+            bytes::display(limit)
+        )
     }
 
     // ---- the end of a frame --------------------------------------------------------------------------------------
@@ -356,7 +461,8 @@ impl Inner {
                 committed: self.committed.used() + self.heap.load(Ordering::Relaxed),
                 pools: self.pools.used(),
                 heap: self.heap.load(Ordering::Relaxed),
-                sealed: self.sealed.used(),
+                sealed: self.sealed.used() + self.sealed_beyond.load(Ordering::Relaxed),
+                traffic: self.traffic.swap(0, Ordering::Relaxed),
                 scratch_peak: stats.scratch_peak,
                 chunks: stats.chunks,
                 refused: stats.refused,
@@ -375,11 +481,15 @@ impl Inner {
                 free: of.free,
             }));
             self.sum_up_tags(stats, threads, &mut record, &mut history, &policy, &mut told);
-            self.sum_up_accounts(&record, &mut history, &policy, &mut told);
+            self.sum_up_accounts(&mut record, &mut history, &policy, &mut told);
             history.push(record);
             for (account, limit) in &pending {
                 self.apply(account, limit);
             }
+        }
+        #[cfg(feature = "metrics")]
+        if let Some(record) = { self.history.lock().frames().next_back().cloned() } {
+            crate::gauges::set(&record, &self.tree);
         }
         if let Some(callback) = callback.take() {
             told.iter().for_each(|pressure| callback(pressure));
@@ -397,7 +507,7 @@ impl Inner {
     ) {
         let tags = &mut record.tags;
         tags.resize(self.tree.len(), TagRecord::default());
-        for books in &self.books {
+        for books in self.books.iter() {
             books.lock().drain(|node, count| {
                 // A tag may be new since.
                 if tags.len() <= node as usize {
@@ -450,7 +560,7 @@ impl Inner {
 
     fn sum_up_accounts(
         &self,
-        record: &FrameRecord,
+        record: &mut FrameRecord,
         history: &mut History,
         policy: &PressurePolicy,
         told: &mut Vec<Pressure>,
@@ -461,6 +571,10 @@ impl Inner {
             let Some((ledger, extra)) = self.plain(&account) else { continue };
             let (refused, over) = extra.over.take();
             track.worst.note(used, record.frame, refused, over);
+            if account != Account::Frame && account != Account::Thread {
+                record.refused_memory += refused;
+            }
+            record.over += over;
             let soft = extra.soft.load(Ordering::Relaxed);
             let reading = Reading { used, soft, hard: ledger.limit(), met: refused != 0 || over != 0 };
             if let Some((before, limit)) = track.watch.step(policy, &reading) {

@@ -65,13 +65,15 @@ impl Ledger {
             }
             // Acquire: pairs with the Release of `credit`: the memory whose place this takes is back.
             match self.used.compare_exchange_weak(used, used + charged, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => {
-                    self.peak.fetch_max(used + charged, Ordering::Relaxed);
-                    return Some(charged);
-                }
+                Ok(_) => return Some(charged),
                 Err(now) => used = now,
             }
         }
+    }
+
+    /// Notes what is used, once what was charged is really taken.
+    pub(crate) fn note_peak(&self) {
+        self.peak.fetch_max(self.used(), Ordering::Relaxed);
     }
 
     /// Gives back what was charged.
@@ -121,8 +123,10 @@ mod tests {
         assert_eq!((ledger.used(), ledger.room()), (60, 40), "a refusal charges nothing");
         assert_eq!(ledger.charge(10, 60), Some(40));
         assert_eq!((ledger.charge(0, 8), ledger.charge(1, 1)), (Some(0), None));
+        assert_eq!(ledger.peak(), 0, "charged is not taken yet");
+        ledger.note_peak();
         ledger.credit(100);
-        assert_eq!((ledger.used(), ledger.peak()), (0, 100));
+        assert_eq!((ledger.used(), ledger.peak(), ledger.take_peak(), ledger.peak()), (0, 100, 100, 0));
     }
 
     #[test]

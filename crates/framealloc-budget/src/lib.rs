@@ -29,7 +29,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `config` | budgets from TOML and JSON files, with overrides for platforms |
-//! | `report` | recordings of frames as JSON, CSV and a page of HTML |
+//! | `metrics` | figures of each frame as gauges of the [`metrics`](https://docs.rs/metrics) facade: `framealloc_frame_bytes` and others, tags as labels |
+//! | `report` | recordings of frames: a page of HTML, JSON, CSV, Chrome traces, collapsed stacks |
 
 #![forbid(unsafe_code)]
 
@@ -39,13 +40,16 @@ mod budget;
 pub mod bytes;
 #[cfg(feature = "config")]
 mod config;
+mod figures;
+#[cfg(feature = "metrics")]
+mod gauges;
 mod inner;
 mod ledger;
 mod limit;
-mod metrics;
 mod pressure;
 #[cfg(feature = "report")]
 mod recording;
+mod shelf;
 mod sync;
 mod tree;
 
@@ -54,10 +58,10 @@ pub use asserts::{__compare, __within};
 pub use budget::Budget;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, Format};
-pub use limit::{Account, BudgetError, Limit, OverLimit};
-pub use metrics::{
+pub use figures::{
     AccountReport, Advice, FrameRecord, Metrics, Report, SizeRecord, Summary, TagRecord, TagReport, ThreadRecord,
 };
+pub use limit::{Account, BudgetError, Limit, OverLimit};
 pub use pressure::{Level, Pressure, PressurePolicy};
 #[cfg(feature = "report")]
 pub use recording::{AccountEntry, Recording, SCHEMA, TagEntry};

@@ -93,10 +93,11 @@ pub enum OverLimit {
     /// The allocation is refused: an `Err` of a `try_` method, a panic of the others.
     #[default]
     Error,
-    /// It is granted beyond the limit, and counted as overflow. Chunks, slabs and large blocks then come from the program's
-    /// allocator instead of the backends that were set.
+    /// It is granted beyond the limit, and counted as overflow, if all accounts that have no room for it say so. Chunks, slabs and large
+    /// blocks then come from the program's allocator instead of the backends that were set, and are counted apart: for these, all accounts
+    /// with a hard limit must say so.
     Heap,
-    /// A panic that names the account and its limit, also out of `try_` methods.
+    /// A panic that names the account and its limit, also out of `try_` methods. An error while the thread is unwinding already.
     Panic,
 }
 
@@ -157,7 +158,7 @@ pub enum BudgetError {
         /// The hard limit.
         hard: usize,
     },
-    /// A tag's path is empty, has an empty part, or more parts than the 32 that are told apart.
+    /// A tag's path is empty, has an empty name, one that repeats the name before it, or more names than the 32 that are told apart.
     Path {
         /// The path.
         path: Arc<str>,
@@ -173,6 +174,13 @@ pub enum BudgetError {
     NotBounded {
         /// The account.
         account: Account,
+    },
+    /// More frames are to be kept than can be.
+    History {
+        /// How many.
+        frames: usize,
+        /// How many there may be.
+        most: usize,
     },
     /// A setting of pressure is out of its bounds.
     Pressure {
@@ -197,7 +205,7 @@ impl fmt::Display for BudgetError {
             Self::Path { path } => {
                 write!(
                     f,
-                    "`{path}` is not the path of a tag: 1 to {} names, with a `/` between them",
+                    "`{path}` is not the path of a tag: 1 to {} names, with a `/` between them, none twice in succession",
                     crate::tree::MAX_DEPTH
                 )
             }
@@ -208,6 +216,9 @@ impl fmt::Display for BudgetError {
                 f,
                 "{account}: a hard limit can be changed at any time, but must be there when the allocator is made"
             ),
+            Self::History { frames, most } => {
+                write!(f, "the history is to have {frames} frames, but must have from 1 to {most}")
+            }
             Self::Pressure { setting, value, bound } => write!(f, "{setting} is {value}, but must be {bound}"),
         }
     }

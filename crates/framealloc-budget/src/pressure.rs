@@ -120,7 +120,7 @@ impl Watch {
     pub(crate) fn step(&mut self, policy: &PressurePolicy, reading: &Reading) -> Option<(Level, usize)> {
         let Reading { used, soft, hard, met } = *reading;
         let limit = |level| if level == Level::Hard { hard } else { soft };
-        let reached = if met || used >= hard && hard != usize::MAX {
+        let reached = if met || used > 0 && used >= hard && hard != usize::MAX {
             Level::Hard
         } else if used > soft {
             Level::Soft
@@ -129,21 +129,25 @@ impl Watch {
         };
         let before = self.level;
         self.silent = self.silent.saturating_add(1);
+        let remind = policy.renotify != 0 && self.silent >= policy.renotify && before != Level::Normal;
         if reached >= before {
             self.calm = 0;
             self.level = reached;
-            let remind = policy.renotify != 0 && self.silent >= policy.renotify && reached != Level::Normal;
             if reached == before && !remind {
                 return None;
             }
             self.silent = 0;
             return Some((before, limit(reached)));
         }
-        // A limit that is not there any more is left at once.
         let left = limit(before);
-        let low = left == usize::MAX || (used as f64) < policy.exit_ratio * left as f64;
+        let low = used == 0 || (used as f64) < policy.exit_ratio * left as f64;
         self.calm = if low { self.calm + 1 } else { 0 };
-        if self.calm < policy.hysteresis {
+        // A limit that is not there any more is left at once.
+        if self.calm < policy.hysteresis && left != usize::MAX {
+            if remind {
+                self.silent = 0;
+                return Some((before, left));
+            }
             return None;
         }
         // It leaves the hard limit for the soft one if that is not left, too.
@@ -207,6 +211,27 @@ mod tests {
         let policy = PressurePolicy { renotify: 10, ..QUICK };
         let frames: Vec<_> = told(policy, [(150, false); 35]).into_iter().map(|(frame, ..)| frame).collect();
         assert_eq!(frames, [0, 10, 20, 30]);
+    }
+
+    #[test]
+    fn pressure_that_hangs_between_its_ends_is_told_again_too() {
+        let policy = PressurePolicy { renotify: 10, ..QUICK };
+        let uses = std::iter::once((150, false)).chain([(95, false); 25]);
+        let frames: Vec<_> = told(policy, uses).into_iter().map(|(frame, ..)| frame).collect();
+        assert_eq!(frames, [0, 10, 20]);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_met_by_something_only_and_one_that_is_gone_is_left_at_once() {
+        let mut watch = Watch::default();
+        let reading = |used, hard, met| Reading { used, soft: usize::MAX, hard, met };
+        assert_eq!(watch.step(&QUICK, &reading(0, 0, false)), None);
+        assert_eq!(watch.step(&QUICK, &reading(0, 0, true)), Some((Level::Normal, 0)));
+        assert_eq!([0; 2].map(|used| watch.step(&QUICK, &reading(used, 0, false))), [None, None]);
+        assert!(watch.step(&QUICK, &reading(0, 0, false)).is_some_and(|(before, _)| before == Level::Hard));
+        assert!(watch.step(&QUICK, &reading(8, 8, false)).is_some());
+        assert!(watch.step(&QUICK, &reading(8, usize::MAX, false)).is_some());
+        assert_eq!(watch.level(), Level::Normal);
     }
 
     #[test]

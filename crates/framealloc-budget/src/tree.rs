@@ -2,10 +2,11 @@
 //!
 //! Promises that a node's number never changes and is greater than its parent's, so that sums over children are one pass backwards.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::ReentrantMutex;
 
 use crate::ledger::{Ledger, NONE};
 use crate::limit::{BudgetError, Limit, OverLimit};
@@ -80,9 +81,11 @@ impl Over {
     }
 }
 
+/// The lock is one that a thread may take again: the program's allocator, which runs while the tree grows, may open a tag.
+/// It then finds the tree in use, and its tag is that of the scope around it.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
-    inner: RwLock<Inner>,
+    inner: ReentrantMutex<RefCell<Inner>>,
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +125,10 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
 
 /// Whether it is the path of a tag, from the root.
 pub(crate) fn check_path(path: &str) -> Result<(), BudgetError> {
-    if path.split('/').count() > MAX_DEPTH || path.split('/').any(str::is_empty) {
+    let names = || path.split('/');
+    // A scope of a tag right inside one of that tag is no scope of its own.
+    let repeats = names().zip(names().skip(1)).any(|(outer, inner)| outer == inner);
+    if names().count() > MAX_DEPTH || names().any(str::is_empty) || repeats {
         return Err(BudgetError::Path { path: path.into() });
     }
     Ok(())
@@ -139,13 +145,15 @@ impl Tree {
             over: Over::new(None),
             soft: AtomicUsize::new(NONE),
         };
-        Self { inner: RwLock::new(Inner { nodes: vec![Arc::new(root)], children: HashMap::new() }) }
+        let inner = Inner { nodes: vec![Arc::new(root)], children: HashMap::new() };
+        Self { inner: ReentrantMutex::new(RefCell::new(inner)) }
     }
 
     /// The node of a scope of the tag `name`, which may be a path, inside a scope of `parent`. That is `parent` itself where the
     /// innermost name is the same, so that what calls itself is one tag, and where no more are told apart.
     pub(crate) fn open(&self, parent: NodeId, name: &str) -> NodeId {
-        let mut inner = self.inner.write();
+        let inner = self.inner.lock();
+        let Ok(mut inner) = inner.try_borrow_mut() else { return parent };
         let mut at = parent;
         for name in names(name) {
             let innermost = inner.nodes[at as usize].path.rsplit('/').next().unwrap_or_default();
@@ -163,40 +171,42 @@ impl Tree {
     /// The node of a path from the root.
     pub(crate) fn find(&self, path: &str) -> Result<Arc<Node>, BudgetError> {
         check_path(path)?;
-        let mut inner = self.inner.write();
+        let too_many = || BudgetError::TooManyTags { path: path.into(), most: MAX_NODES - 1 };
+        let inner = self.inner.lock();
+        let mut inner = inner.try_borrow_mut().map_err(|_| too_many())?;
         let mut at = ROOT;
         for name in names(path) {
-            at = inner
-                .child(at, name)
-                .ok_or_else(|| BudgetError::TooManyTags { path: path.into(), most: MAX_NODES - 1 })?;
+            at = inner.child(at, name).ok_or_else(too_many)?;
         }
         Ok(inner.nodes[at as usize].clone())
     }
 
     /// The node of a path from the root, if it is known.
     pub(crate) fn get(&self, path: &str) -> Option<Arc<Node>> {
-        let inner = self.inner.read();
+        let inner = self.inner.lock();
+        let inner = inner.try_borrow().ok()?;
         let child = |at, name: &str| inner.children.get(&(at, Box::from(name))).copied();
         let id = names(path).try_fold(ROOT, child)?;
         (id != ROOT).then(|| inner.nodes[id as usize].clone())
     }
 
-    pub(crate) fn node(&self, id: NodeId) -> Arc<Node> {
-        self.inner.read().nodes[id as usize].clone()
-    }
-
-    /// From `first` on.
+    /// From `first` on; none while the tree grows under this very thread.
     pub(crate) fn nodes_from(&self, first: usize) -> Vec<Arc<Node>> {
-        self.inner.read().nodes.get(first..).unwrap_or_default().to_vec()
+        let inner = self.inner.lock();
+        inner.try_borrow().map_or_else(|_| Vec::new(), |inner| inner.nodes.get(first..).unwrap_or_default().to_vec())
     }
 
     /// Each node, children before their parents.
     pub(crate) fn each_backwards(&self, f: impl FnMut(&Node)) {
-        self.inner.read().nodes.iter().rev().map(|node| &**node).for_each(f);
+        let inner = self.inner.lock();
+        if let Ok(inner) = inner.try_borrow() {
+            inner.nodes.iter().rev().map(|node| &**node).for_each(f);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.inner.read().nodes.len()
+        let inner = self.inner.lock();
+        inner.try_borrow().map_or(1, |inner| inner.nodes.len())
     }
 }
 
@@ -220,9 +230,10 @@ mod tests {
         let broad = tree.open(physics, "broad");
         assert_eq!(tree.open(ROOT, "physics/broad"), broad);
         assert_eq!(tree.find("physics/broad").unwrap().id, broad);
-        assert_eq!(&*tree.node(broad).path, "physics/broad");
+        let node = |id: NodeId| tree.nodes_from(id as usize)[0].clone();
+        assert_eq!(&*node(broad).path, "physics/broad");
         assert_ne!(tree.open(ROOT, "broad"), broad);
-        assert!(physics < broad && tree.node(broad).parent == physics);
+        assert!(physics < broad && node(broad).parent == physics);
     }
 
     #[test]
@@ -234,7 +245,7 @@ mod tests {
         for i in 0..100 {
             at = tree.open(at, if i % 2 == 0 { "x" } else { "y" });
         }
-        assert_eq!(tree.node(at).path.split('/').count(), MAX_DEPTH);
+        assert_eq!(tree.nodes_from(at as usize)[0].path.split('/').count(), MAX_DEPTH);
         for i in 0..2 * MAX_NODES {
             tree.open(ROOT, &i.to_string());
         }
@@ -246,8 +257,8 @@ mod tests {
     #[test]
     fn paths_that_are_none_are_refused() {
         let tree = Tree::new();
-        let deep = vec!["a"; MAX_DEPTH + 1].join("/");
-        for path in ["", "/", "a/", "/a", "a//b", &deep] {
+        let deep = (0..=MAX_DEPTH).map(|at| at.to_string()).collect::<Vec<_>>().join("/");
+        for path in ["", "/", "a/", "/a", "a//b", "a/a", "b/a/a/c", &deep] {
             let error = tree.find(path).unwrap_err();
             assert!(matches!(&error, BudgetError::Path { path: named } if **named == *path), "{error}");
         }

@@ -288,7 +288,7 @@ fn bad_limits_are_refused_with_their_values() {
     assert!(
         error.to_string().contains("frame: the soft limit of 10 bytes") && error.to_string().contains("limit of 9")
     );
-    for path in ["", "/", "a//b", "a/"] {
+    for path in ["", "/", "a//b", "a/", "a/a"] {
         let error = budget.set_limit(Account::tag(path), Limit::hard(1)).unwrap_err();
         assert!(matches!(error, BudgetError::Path { .. }) && error.to_string().contains(&format!("`{path}`")));
     }
@@ -312,9 +312,161 @@ fn a_budget_governs_one_allocator() {
     assert_eq!(*first.frame().alloc(1), 1);
 }
 
+/// Of two accounts that have no room, or one that has and one that has none.
 #[test]
-fn what_a_budget_allocates_itself_is_nobodys() {
-    // A callback that allocates in the frame that is ending has no way to it; one that evicts has.
+fn what_goes_beyond_has_the_leave_of_all() {
+    let (heap, error) = (OverLimit::Heap, OverLimit::Error);
+    // Tags in one scope: the outer one's limit holds, and is charged with what goes beyond the inner one's.
+    let budget = Budget::new()
+        .with_tag("a", Limit::hard(kib(10)).with_over(error))
+        .with_tag("a/b", Limit::hard(kib(1)).with_over(heap));
+    let mut alloc = governed(&budget);
+    assert_eq!(alloc.with_tag("a/b", |a| words(a.frame())), kib(10) / 8);
+    assert_eq!(alloc.with_tag("a", |a| words(a.frame())), 0);
+    assert!(budget.used(&Account::tag("a")) <= kib(10) && budget.used(&Account::tag("a/b")) <= kib(1));
+    alloc.end_frame();
+    let record = budget.metrics().last().unwrap();
+    assert_eq!((record.tags[1].over, record.tags[2].over, record.tags[2].peak), (0, kib(9), kib(10)));
+
+    // Threads and frames.
+    for (of_thread, of_frame, fits) in [(heap, error, kib(64)), (error, heap, kib(16)), (error, error, kib(16))] {
+        let budget = Budget::new()
+            .with_thread(Limit::hard(kib(16)).with_over(of_thread))
+            .with_frame(Limit::hard(kib(64)).with_over(of_frame));
+        let mut alloc = governed(&budget);
+        assert_eq!(words(alloc.frame()), fits / 8, "{of_thread:?} {of_frame:?}");
+        alloc.end_frame();
+        let record = budget.metrics().last().unwrap();
+        assert_eq!(record.over, fits.saturating_sub(kib(16)), "{of_thread:?} {of_frame:?}");
+        assert_eq!(budget.used(&Account::Frame), 0);
+    }
+
+    // Memory held: both must give leave.
+    for (of_pools, of_all, refused) in [(heap, error, true), (error, heap, true), (heap, heap, false)] {
+        let budget = Budget::new()
+            .with_pools(Limit::hard(kib(100)).with_over(of_pools))
+            .with_committed(Limit::hard(kib(300)).with_over(of_all));
+        let mut alloc = governed(&budget);
+        let kept: Vec<_> = (0..20).filter_map(|_| alloc.try_heap_box([1u8; 50_000]).ok()).collect();
+        assert_eq!(kept.len() == 2, refused, "{of_pools:?} {of_all:?}");
+        assert!(budget.used(&Account::Pools) <= kib(100) && budget.used(&Account::Committed) <= kib(300));
+        alloc.end_frame();
+        let report = budget.metrics().report();
+        let over = |account| report.account(&account).unwrap().over;
+        assert_eq!(over(Account::Pools) > 0, !refused);
+        assert_eq!(over(Account::Pools), over(Account::Committed));
+        drop((kept, alloc));
+        assert_eq!((budget.used(&Account::Pools), budget.used(&Account::Committed)), (0, 0));
+    }
+}
+
+#[test]
+fn a_frame_sealed_beyond_its_limit_leaves_the_books_even() {
+    let budget = Budget::new().with_sealed(Limit::hard(kib(64)).with_over(OverLimit::Heap));
+    let mut alloc = governed(&budget);
+    for _ in 0..3 {
+        let sealed: Vec<_> = (0..4u64)
+            .map(|value| {
+                alloc.publish(value);
+                alloc.seal_frame()
+            })
+            .collect();
+        assert_eq!(budget.used(&Account::Sealed), kib(64));
+        alloc.end_frame();
+        let record = budget.metrics().last().unwrap();
+        assert_eq!((record.sealed, record.heap), (kib(256), 0), "no memory was taken for it");
+        drop(sealed);
+        assert_eq!(budget.used(&Account::Sealed), 0);
+        alloc.end_frame();
+        assert_eq!(budget.metrics().last().unwrap().sealed, 0);
+    }
+    assert!(budget.metrics().report().account(&Account::Sealed).unwrap().over >= kib(64));
+}
+
+#[test]
+fn what_was_refused_is_no_peak() {
+    let budget = Budget::new().with_pools(Limit::soft(kib(100))).with_committed(Limit::hard(kib(64)));
+    let mut alloc = governed(&budget);
+    assert!(alloc.try_pool_box([0u8; 200_000]).is_err());
+    alloc.end_frame();
+    assert_eq!(budget.metrics().report().account(&Account::Pools).map_or(0, |row| row.peak), 0);
+}
+
+#[test]
+fn a_panic_policy_is_an_error_while_the_thread_unwinds() {
+    struct Late<'a>(&'a SmartAlloc);
+    impl Drop for Late<'_> {
+        fn drop(&mut self) {
+            assert!(self.0.with_tag("tag", |a| a.frame().try_alloc([0u8; 100]).is_err()));
+        }
+    }
+    let budget = Budget::new().with_tag("tag", Limit::hard(10).with_over(OverLimit::Panic));
+    let alloc = governed(&budget);
+    let text = panic_text(|| {
+        let _late = Late(&alloc);
+        panic!("the first");
+    });
+    assert_eq!(text.as_deref(), Some("the first"));
+}
+
+#[test]
+fn a_budget_may_govern_the_next_allocator_when_the_first_is_gone() {
+    let budget = Budget::new().with_tag("tag", Limit::hard(kib(1))).with_frame(Limit::hard(kib(8)));
+    for _ in 0..3 {
+        let alloc = governed(&budget);
+        assert_eq!(alloc.with_tag("tag", |a| words(a.frame())), kib(1) / 8);
+        let boxed = alloc.pool_box(1);
+        // With a frame open, and a box that is dropped last.
+        drop(alloc);
+        assert!(SmartAlloc::try_new(AllocConfig::default().with_governor(budget.clone())).is_err());
+        drop(boxed);
+        for account in [Account::Committed, Account::Frame, Account::tag("tag")] {
+            assert_eq!(budget.used(&account), 0, "{account}");
+        }
+    }
+    let tight = Budget::new().with_committed(Limit::hard(kib(4)));
+    let config = || AllocConfig::default().with_governor(tight.clone());
+    assert!(SmartAlloc::try_new(config().with_prefault(mib(1))).is_err());
+    assert!(SmartAlloc::try_new(config()).is_ok(), "an allocator that could not be made has no budget");
+}
+
+#[test]
+fn the_last_destructor_of_a_thread_may_open_a_tag() {
+    use std::cell::RefCell;
+    static ALLOC: std::sync::OnceLock<SmartAlloc> = std::sync::OnceLock::new();
+    struct Late;
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let alloc = ALLOC.get().unwrap();
+            alloc.with_tag("late", |a| a.with_tag("inside", |a| assert_eq!(*a.frame().alloc(7u64), 7)));
+        }
+    }
+    thread_local! {
+        static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+    let budget = Budget::new().with_tag("late", Limit::hard(kib(64)));
+    let alloc = ALLOC.get_or_init(|| governed(&budget));
+    for first in [true, false] {
+        std::thread::spawn(move || {
+            // Destructors run in the reverse order of first use: of the two orders one is after the allocator's own.
+            let keep = || LATE.with(|late| *late.borrow_mut() = Some(Late));
+            let allocate = || assert_eq!(alloc.with_tag("early", |a| *a.frame().alloc(5u64)), 5);
+            if first {
+                keep();
+                allocate();
+            } else {
+                allocate();
+                keep();
+            }
+        })
+        .join()
+        .unwrap();
+    }
+    assert_eq!(budget.used(&Account::tag("late")), 16);
+}
+
+#[test]
+fn eviction_may_allocate_and_what_it_takes_counts() {
     let alloc: Arc<std::sync::OnceLock<SmartAlloc>> = Arc::default();
     let inner = alloc.clone();
     let runs = Arc::new(AtomicUsize::new(0));
@@ -326,10 +478,12 @@ fn what_a_budget_allocates_itself_is_nobodys() {
         // Refused inside, without a call of this callback.
         assert!(alloc.frame().try_alloc(1u64).is_err());
         alloc.scratch().alloc([1u8; 100]);
+        std::mem::forget(alloc.heap_box([1u8; 5000]));
         true
     });
     alloc.set(governed(&budget)).unwrap();
     let alloc = alloc.get().unwrap();
     assert_eq!(alloc.with_tag("tag", |a| words(a.frame())), kib(1) / 8);
     assert_eq!(runs.load(Ordering::Relaxed), 1, "one retry");
+    assert!(budget.used(&Account::Pools) >= 5000, "it is charged as anywhere else");
 }

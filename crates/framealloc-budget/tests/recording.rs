@@ -74,6 +74,52 @@ fn csv_has_the_figures_of_each_frame() {
 }
 
 #[test]
+fn a_trace_has_a_counter_for_each_figure_of_a_frame() {
+    let recording = recording("a game", 12);
+    let trace: serde_json::Value = serde_json::from_str(&recording.to_trace()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert_eq!(events[0]["args"]["name"], "a game");
+    let counters =
+        |name: &str| events.iter().filter(|event| event["name"] == name && event["ph"] == "C").collect::<Vec<_>>();
+    let (memory, held, refused) = (counters("frame memory"), counters("memory held"), counters("refused"));
+    assert_eq!((memory.len(), held.len(), refused.len(), events.len()), (12, 12, 12, 37));
+    let mut before = -1.0;
+    for (at, record) in recording.frames.iter().enumerate() {
+        let ts = memory[at]["ts"].as_f64().unwrap();
+        assert!(ts > before && (at > 0 || ts == 0.0), "{ts} after {before}");
+        before = ts;
+        for (tag, figures) in recording.tags.iter().zip(&record.tags) {
+            let name = if tag.path.is_empty() { "in no tag" } else { &tag.path };
+            assert_eq!(memory[at]["args"][name].as_i64(), Some(figures.own as i64), "{name}");
+        }
+        assert_eq!(held[at]["args"]["pools"].as_u64(), Some(record.pools as u64));
+        assert_eq!(held[at]["args"]["chunks"].as_u64(), Some(record.chunk_bytes as u64));
+        assert_eq!(refused[at]["args"]["requests"].as_u64(), Some(record.refused as u64));
+    }
+    let intervals: u128 = recording.frames.iter().skip(1).map(|record| record.interval.as_nanos()).sum();
+    assert!((before * 1e3 - intervals as f64).abs() < 1.0);
+}
+
+#[test]
+fn collapsed_stacks_have_each_tags_own_bytes() {
+    let recording = recording("", 12);
+    let text = recording.to_collapsed();
+    let mut sum = 0;
+    for line in text.lines() {
+        let (stack, bytes) = line.rsplit_once(' ').unwrap();
+        assert!(stack == "all" || stack.starts_with("all;"), "{line}");
+        assert!(!stack.contains(char::is_whitespace), "{line}");
+        sum += bytes.parse::<isize>().unwrap();
+    }
+    assert_eq!(sum, recording.frames.iter().map(|record| record.tags[0].total).sum::<isize>());
+    assert!(
+        text.lines().any(|line| line.starts_with("all;a "))
+            && text.lines().any(|line| line.starts_with("all;a;<;script><b>_ ")),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_page_is_one_file_whatever_its_texts_are() {
     let html = recording("</script><!-- <script>", 20).to_html();
     // The data ends no script; nothing is fetched.

@@ -87,9 +87,10 @@ impl History {
     }
 
     pub(crate) fn push(&mut self, record: FrameRecord) {
-        // At once, lest a frame pay for moving thousands of them; the system gives the pages when they are used.
+        // At once, lest a frame pay for moving thousands of them; the system gives the pages when they are used. Where there is no memory
+        // for it, the ring grows as it is filled.
         if self.ring.capacity() < self.capacity {
-            self.ring.reserve_exact(self.capacity - self.ring.len());
+            let _ = self.ring.try_reserve_exact(self.capacity - self.ring.len());
         }
         self.ring.push_back(record);
         self.frames += 1;

@@ -57,6 +57,12 @@ pub struct FrameRecord {
     pub chunks: usize,
     /// Requests for frame memory that were refused.
     pub refused: usize,
+    /// Chunks, slabs, large blocks and seals that were refused. Of a chunk, the frame memory that it was for is, too.
+    pub refused_memory: usize,
+    /// Bytes granted beyond hard limits of accounts that are no tags.
+    pub over: usize,
+    /// How often memory was taken from the backends or given back.
+    pub traffic: usize,
     /// The pools' objects, by size, as far as there are slabs.
     pub sizes: Vec<SizeRecord>,
     /// What each thread used: the most that was handed out at a time, by number of its arena.
@@ -166,8 +172,8 @@ impl Metrics {
         report::report(&self.inner)
     }
 
-    /// Whether the last `frames` frames took nothing from the backends and gave nothing back: what is held did not change, nothing
-    /// was refused, and nothing went beyond a limit.
+    /// Whether in the last `frames` frames nothing was taken from the backends or given back, nothing was refused, and nothing went beyond a
+    /// limit.
     ///
     /// # Errors
     ///
@@ -178,23 +184,20 @@ impl Metrics {
         if there < frames {
             return Err(format!("{frames} frames were to be looked at, but {there} are in the history"));
         }
-        let mut before: Option<&FrameRecord> = None;
         for record in history.frames().skip(there - frames) {
-            let frame = record.frame;
-            if let Some(before) = before.filter(|before| before.committed != record.committed) {
+            let FrameRecord { frame, traffic, refused, refused_memory, committed, .. } = record;
+            let over = record.over + record.tags.iter().map(|tag| tag.over).sum::<usize>();
+            if *traffic != 0 {
                 return Err(format!(
-                    "frame {frame} ended with {} bytes held, the one before with {}",
-                    record.committed, before.committed
+                    "in frame {frame} memory was taken or given back {traffic} times, and {committed} bytes are held"
                 ));
             }
-            let over: usize = record.tags.iter().map(|tag| tag.over).sum();
-            if record.refused != 0 || over != 0 || record.heap != 0 {
+            if *refused != 0 || *refused_memory != 0 || over != 0 {
                 return Err(format!(
-                    "in frame {frame} {} requests were refused, {over} bytes went beyond tags' limits, and {} are held beyond others",
-                    record.refused, record.heap
+                    "in frame {frame} {refused} requests for frame memory were refused, {refused_memory} for other memory, and {over} bytes \
+                     went beyond limits"
                 ));
             }
-            before = Some(record);
         }
         Ok(())
     }

@@ -79,14 +79,16 @@ pub enum Advice {
 }
 
 impl Advice {
-    fn of(worst: &Worst, hard: usize, frames: u64) -> Self {
+    /// `apart` says whether what is beyond the limit is not in what was used.
+    fn of(worst: &Worst, hard: usize, frames: u64, apart: bool) -> Self {
         // A quarter above, in whole units of 4 KiB.
         let above = |bytes: usize| (bytes.saturating_add(bytes / 4)).div_ceil(4096).saturating_mul(4096);
         if hard == NONE {
             return Self::NoLimit;
         }
         if worst.refused != 0 || worst.over != 0 {
-            return Self::Raise { to: above(worst.used.max(hard).saturating_add(worst.over)) };
+            let beyond = if apart { worst.over } else { 0 };
+            return Self::Raise { to: above(worst.used.saturating_add(beyond).max(hard)) };
         }
         if worst.used as f64 > 0.95 * hard as f64 {
             return Self::Raise { to: above(worst.used) };
@@ -142,9 +144,9 @@ pub struct TagReport {
     pub path: Arc<str>,
     /// Bytes of a frame, of tags inside, too: [`TagRecord::peak`](super::TagRecord::peak).
     pub bytes: Summary,
-    /// Bytes of its own, without tags inside, of all frames.
+    /// Bytes that its own scopes kept, without tags inside, of all frames.
     pub own_bytes: u64,
-    /// Bytes handed out a second, of tags inside, too; 0 if no time passed.
+    /// Bytes handed out a second, of tags inside, too, and counted as limits count them; 0 if no time passed.
     pub bandwidth: f64,
 }
 
@@ -165,7 +167,8 @@ pub struct Report {
     pub interval: Summary,
     /// The most that was held from the backends, within frames too.
     pub peak_committed: usize,
-    /// Frame memory used of the chunks held for it, on the average: 0 to 1.
+    /// Frame memory used of the chunks held when the frame had ended, those of scratch arenas and sealed frames among them, on the
+    /// average: 0 to 1.
     pub efficiency: f64,
     /// Frame memory lost at the ends of chunks, of what was used: 0 to 1.
     pub waste: f64,
@@ -197,7 +200,7 @@ impl Report {
 
 impl Report {
     /// Whether all accounts, or this one, kept their limits since the start: nothing was refused or granted beyond a hard limit, and
-    /// nothing was above a soft one at the end of a frame.
+    /// nothing was above a soft one.
     ///
     /// # Errors
     ///
@@ -227,6 +230,7 @@ impl Report {
 fn account(account: Account, track: &Track, soft: usize, hard: usize, frames: u64) -> Option<AccountReport> {
     let worst = &track.worst;
     let limit = |bytes| (bytes != NONE).then_some(bytes);
+    let apart = matches!(account, Account::Committed | Account::Pools | Account::Sealed);
     (worst.used != 0 || worst.refused != 0 || soft != NONE || hard != NONE).then(|| AccountReport {
         account,
         peak: worst.used,
@@ -235,7 +239,7 @@ fn account(account: Account, track: &Track, soft: usize, hard: usize, frames: u6
         hard: limit(hard),
         refused: worst.refused,
         over: worst.over,
-        advice: Advice::of(worst, hard, frames),
+        advice: Advice::of(worst, hard, frames, apart),
     })
 }
 
@@ -254,12 +258,12 @@ pub(super) fn report(inner: &Inner) -> Report {
     let tags = nodes.iter().enumerate().map(|(at, node)| {
         let of = |record: &super::FrameRecord| record.tags.get(at).copied().unwrap_or_default();
         let own = |record| u64::try_from(of(record).own).unwrap_or(0);
-        let total = |record| u64::try_from(of(record).total).unwrap_or(0);
+        let peak = |record| of(record).peak as u64;
         TagReport {
             path: node.path.clone(),
             bytes: Summary::of(frames().map(|record| of(record).peak as u64)),
             own_bytes: frames().map(own).sum(),
-            bandwidth: rate(frames().skip(1).map(total).sum::<u64>() as f64),
+            bandwidth: rate(frames().skip(1).map(peak).sum::<u64>() as f64),
         }
     });
     let worst = frames().max_by_key(|record| record.bytes);

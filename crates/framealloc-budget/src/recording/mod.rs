@@ -2,10 +2,11 @@
 
 mod csv;
 mod html;
+mod trace;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{FrameRecord, Metrics};
+use crate::figures::{FrameRecord, Metrics};
 
 /// The schema of [`Recording`]: raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
