@@ -54,6 +54,10 @@ pub struct Books {
 }
 
 impl Books {
+    fn is_asked_for(&self) -> bool {
+        self.budget.is_some() || self.html.is_some()
+    }
+
     /// The budget, without limits if only figures are asked for; `None` if nothing is.
     ///
     /// # Errors
@@ -106,6 +110,10 @@ impl Args {
             ErrorKind::DisplayHelp => (error.to_string().trim_end().to_owned(), 0),
             _ => (one_line(&error.to_string()), 2),
         })?;
+        if args.books.is_asked_for() && (args.soak.is_some() || !args.variant.variants().contains(&Memory::Framealloc))
+        {
+            return Err(("error: '--budget' and '--html' are for framealloc, which is not played".to_owned(), 2));
+        }
         // Read again by the process that plays; here for the mistakes in it.
         args.books.open().map_err(|error| (format!("error: {error}"), 2))?;
         for path in args.json.iter().chain(&args.books.html) {
@@ -154,7 +162,7 @@ mod tests {
     #[test]
     fn a_mistake_is_one_line_and_code_2() {
         let missing = std::env::temp_dir().join("no-such-folder").join("out.json");
-        let mistakes: [&[&str]; 9] = [
+        let mistakes: [&[&str]; 11] = [
             &["--frames", "0"],
             &["--bodies", "0"],
             &["--threads", "0"],
@@ -163,6 +171,8 @@ mod tests {
             &["--seed", "x"],
             &["--no-such-flag"],
             &["--soak", "999"],
+            &["--soak", "2000", "--html", "page.html"],
+            &["--variant", "vec", "--budget", "budget.toml"],
             &["--json", missing.to_str().unwrap()],
         ];
         for mistake in mistakes {
