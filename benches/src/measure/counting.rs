@@ -23,6 +23,7 @@ pub struct Counting {
 ///
 /// If it does not build or run.
 pub fn samples(plan: &Plan) -> Result<Counting, String> {
+    let build = |name, features| build(name, features, plan.count_level);
     let (without, with) = (build("without", &[])?, build("with", &["--features", "framealloc/count"])?);
     let sample = |program| time::in_a_process(program, &["values".to_owned()], plan.effort);
     let mut counting = Counting::default();
@@ -34,11 +35,12 @@ pub fn samples(plan: &Plan) -> Result<Counting, String> {
 }
 
 /// Both builds have one folder, so that what they depend on is built once; each program is kept under a name of its own.
-fn build(name: &str, features: &[&str]) -> Result<Command, String> {
+fn build(name: &str, features: &[&str], level: u8) -> Result<Command, String> {
     let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join("target").join("count");
     let mut cargo = super::cargo();
     cargo.args(["--config", "benches/placement.toml", "build", "--quiet", "--release", "--package", "benches"]);
     cargo.args(["--bin", "benches", "--no-default-features", "--target-dir"]).arg(&target).args(features);
+    cargo.args(["--config", &format!("profile.release.opt-level={level}")]);
     super::run(&mut cargo)?;
     let program = target.join(name);
     let built = target.join("release").join("benches");

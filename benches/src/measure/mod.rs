@@ -88,6 +88,8 @@ pub struct Plan {
     pub debug_processes: usize,
     /// Optimisation levels of debug builds.
     pub debug_levels: &'static [u8],
+    /// Optimisation level of the builds with and without `count`.
+    pub count_level: u8,
     /// Frames of the game.
     pub game_frames: u32,
 }
@@ -97,14 +99,14 @@ impl Plan {
     #[must_use]
     pub const fn full(processes: usize) -> Self {
         let effort = Effort { rounds: 15, slice: std::time::Duration::from_millis(2) };
-        Self { processes, effort, debug_processes: 5, debug_levels: &[0, 1], game_frames: 10_000 }
+        Self { processes, effort, debug_processes: 5, debug_levels: &[0, 1], count_level: 3, game_frames: 10_000 }
     }
 
     /// To see that everything still works.
     #[must_use]
     pub const fn short() -> Self {
         let effort = Effort { rounds: 3, slice: std::time::Duration::from_micros(500) };
-        Self { processes: 1, effort, debug_processes: 1, debug_levels: &[0], game_frames: 60 }
+        Self { processes: 1, effort, debug_processes: 1, debug_levels: &[0], count_level: 1, game_frames: 60 }
     }
 }
 
