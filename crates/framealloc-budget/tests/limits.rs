@@ -1,12 +1,16 @@
 //! Hard limits: what they let through, to the byte where that is promised, and what becomes of the rest.
 
+use std::alloc::Layout;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use framealloc_budget::bytes::{kib, mib};
 use framealloc_budget::{Account, Budget, BudgetError, Limit, OverLimit};
-use framealloc_core::{AllocConfig, AllocErrorKind, FixedBackend, Frame, Resource, SmartAlloc};
+use framealloc_core::{
+    AllocConfig, AllocErrorKind, AllocationResult, AllocatorBackend, FixedBackend, Frame, Resource, SmartAlloc,
+};
 
 fn governed(budget: &Budget) -> SmartAlloc {
     SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()))
@@ -381,6 +385,30 @@ fn a_frame_sealed_beyond_its_limit_leaves_the_books_even() {
         assert_eq!(budget.metrics().last().unwrap().sealed, 0);
     }
     assert!(budget.metrics().report().account(&Account::Sealed).unwrap().over >= kib(64));
+}
+
+/// A backend that has no memory.
+struct Empty;
+
+// SAFETY: it hands out nothing.
+unsafe impl AllocatorBackend for Empty {
+    fn allocate(&mut self, _: Layout) -> AllocationResult {
+        AllocationResult::Failed
+    }
+    unsafe fn deallocate(&mut self, _: NonNull<u8>, _: Layout) {}
+}
+
+#[test]
+fn what_the_backend_has_not_is_not_charged() {
+    let budget = Budget::new().with_committed(Limit::hard(mib(1))).with_pools(Limit::hard(mib(1)));
+    let config = AllocConfig::default().with_backend(Box::new(Empty)).with_governor(budget.clone());
+    let alloc = SmartAlloc::new(config);
+    for _ in 0..50 {
+        assert!(
+            alloc.frame().try_alloc(1).is_err() && alloc.try_pool_box(1).is_err() && alloc.try_heap_box(1).is_err()
+        );
+        assert_eq!((budget.used(&Account::Committed), budget.used(&Account::Pools)), (0, 0));
+    }
 }
 
 #[test]
