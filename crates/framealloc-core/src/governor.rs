@@ -2,7 +2,8 @@
 //!
 //! Everything here is called on cold paths only, never for a single allocation, and never while a lock is held or
 //! state is borrowed: a governor may allocate, also from the allocator it governs. Such nested requests are not
-//! put to the governor again, so that it cannot recurse; but for those inside [`Governor::evict`], which is no question.
+//! put to the governor again, so that it cannot recurse; but for those inside [`Governor::evict`], which is no question. Of blocks and
+//! stages it is told even then.
 
 use core::fmt;
 
@@ -70,6 +71,44 @@ pub struct Release {
     pub bytes: usize,
     /// Whether they had been taken by a verdict of [`Verdict::Heap`].
     pub heap: bool,
+}
+
+/// A block of memory that is held from a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct HeldBlock {
+    /// What the memory is for.
+    pub resource: Resource,
+    /// Its first byte.
+    pub address: usize,
+    /// Its length.
+    pub bytes: usize,
+}
+
+/// Work that is no part of an allocation's fast path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// A frame begins: chunks of sealed frames that were dropped are taken back.
+    BeginFrame,
+    /// A frame ends, is sealed, or goes to those in flight: destructors, reclaiming, and the governor's own
+    /// [`end_frame`](Governor::end_frame).
+    EndFrame,
+    /// Memory is taken: the governor's verdict, and the backends.
+    Take(Resource),
+    /// Memory is given back to its backend.
+    GiveBack(Resource),
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BeginFrame => f.write_str("begin frame"),
+            Self::EndFrame => f.write_str("end frame"),
+            Self::Take(resource) => write!(f, "take {resource}"),
+            Self::GiveBack(resource) => write!(f, "give back {resource}"),
+        }
+    }
 }
 
 /// What was refused.
@@ -263,6 +302,29 @@ pub trait Governor: Send + Sync {
         Verdict::Allow
     }
 
+    /// Told of a block that was taken, before anybody uses it, and of each one: also of those that the governor's other methods need,
+    /// about which it is not asked. Whatever is taken in here itself, it is not told of.
+    fn taken(&self, block: &HeldBlock) {
+        let _ = block;
+    }
+
+    /// Told of a block that goes back, after its last use and before the backend has it: nobody else can have been given its address.
+    /// As for [`taken`](Self::taken), of each one.
+    fn giving_back(&self, block: &HeldBlock) {
+        let _ = block;
+    }
+
+    /// Told that a stage of work begins on this thread, for profilers. Stages may lie in one another, and in tag scopes. It must not
+    /// panic: what it throws is dropped, and it is not told of the end.
+    fn enter(&self, stage: Stage) {
+        let _ = stage;
+    }
+
+    /// Told that the stage ends which began last on this thread, also if it is left by a panic. It must not panic either.
+    fn leave(&self, stage: Stage) {
+        let _ = stage;
+    }
+
     /// Told once that the allocator is gone, with all that outlives it: nothing is asked or told for it any more.
     fn detach(&self) {}
 
@@ -310,6 +372,22 @@ impl<G: Governor + ?Sized> Governor for alloc::sync::Arc<G> {
 
     fn close_tag(&self, scope: &TagScope, used: &TagUse) {
         (**self).close_tag(scope, used);
+    }
+
+    fn taken(&self, block: &HeldBlock) {
+        (**self).taken(block);
+    }
+
+    fn giving_back(&self, block: &HeldBlock) {
+        (**self).giving_back(block);
+    }
+
+    fn enter(&self, stage: Stage) {
+        (**self).enter(stage);
+    }
+
+    fn leave(&self, stage: Stage) {
+        (**self).leave(stage);
     }
 
     fn attach(&self) -> Result<(), &'static str> {

@@ -76,7 +76,8 @@ pub use error::{AllocError, AllocErrorKind, InitError};
 pub use fallible::Fallible;
 pub use frame::*;
 pub use governor::{
-    Governor, Outcome, Release, Request, Resource, Scarce, Shortage, Tag, TagScope, TagUse, Ungoverned, Verdict,
+    Governor, HeldBlock, Outcome, Release, Request, Resource, Scarce, Shortage, Stage, Tag, TagScope, TagUse,
+    Ungoverned, Verdict,
 };
 #[cfg(feature = "std")]
 pub use pool::{HeapBox, Pool, PoolBox};

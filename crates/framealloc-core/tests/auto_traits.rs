@@ -225,6 +225,8 @@ fn backends_are_sent_and_governors_are_shared() {
         Request: Send Sync Unpin Clone Copy;
         Outcome: Send Sync Unpin Clone Copy;
         Release: Send Sync Unpin Clone Copy;
+        HeldBlock: Send Sync Unpin Clone Copy;
+        Stage: Send Sync Unpin Clone Copy;
         Scarce: Send Sync Unpin Clone Copy;
         Shortage: Send Sync Unpin Clone Copy;
         TagScope: Send Sync Unpin Clone Copy;

@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::{AllocationResult, AllocatorBackend, Block, Live, SystemBackend, check};
 use crate::error::{AllocError, AllocErrorKind};
-use crate::governor::{Governor, Outcome, Release, Request, Resource, Scarce, Shortage, Verdict};
+use crate::governor::{Governor, HeldBlock, Outcome, Release, Request, Resource, Scarce, Shortage, Stage, Verdict};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
-use crate::unwind::quietly;
+use crate::unwind::{attempt, quietly, resume};
 
 /// Set in [`Block::owner`] if the governor was not asked, because it was the governor that needed the memory: then it
 /// is not told of the release either, so that its books balance.
@@ -44,11 +44,30 @@ struct Chain {
     live: Live,
 }
 
+/// What a governor is called for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Question,
+    Eviction,
+    Notice,
+}
+
+impl Call {
+    /// Whether it is made while `outer` is under way. A question inside of an eviction is one like any other; an eviction never
+    /// stands inside of either; a notice stands inside of both.
+    fn is_made_in(self, outer: Self) -> bool {
+        match self {
+            Self::Question => outer == Self::Eviction,
+            Self::Eviction => false,
+            Self::Notice => outer != Self::Notice,
+        }
+    }
+}
+
 /// A call of a governor under way on this thread, and the one around it.
 struct Asking {
     governor: *const (),
-    /// Whether it evicts, and so is no question.
-    evicts: bool,
+    call: Call,
     outer: *const Asking,
 }
 
@@ -59,7 +78,39 @@ thread_local! {
 /// Calls a governor, unless it is this governor that is calling: its own requests are its own business. Those to an
 /// allocator of another governor are that one's.
 pub(crate) fn ask<R>(governor: &Arc<dyn Governor>, nested: R, question: impl FnOnce(&dyn Governor) -> R) -> R {
-    call(governor, false, nested, question)
+    call(governor, Call::Question, nested, question)
+}
+
+/// A stage of work, of whose end the governor is told when this is dropped.
+#[must_use]
+pub(crate) struct Staged<'a> {
+    governor: &'a Arc<dyn Governor>,
+    stage: Stage,
+    told: bool,
+}
+
+impl<'a> Staged<'a> {
+    #[cold]
+    pub(crate) fn enter(governor: &'a Arc<dyn Governor>, stage: Stage) -> Self {
+        let mut told = false;
+        // Whoever takes memory or gives it back is in the middle of a job.
+        quietly(|| {
+            told = call(governor, Call::Notice, false, |governor| {
+                governor.enter(stage);
+                true
+            });
+        });
+        Self { governor, stage, told }
+    }
+}
+
+impl Drop for Staged<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        if self.told {
+            quietly(|| call(self.governor, Call::Notice, (), |governor| governor.leave(self.stage)));
+        }
+    }
 }
 
 /// What a governor, which was put a question and refused `bytes`, has the last word on.
@@ -77,7 +128,7 @@ impl<'a> Refusals<'a> {
     #[cold]
     pub(crate) fn ask_again(&mut self, shortage: &Shortage) -> bool {
         !core::mem::replace(&mut self.evicted, true)
-            && call(self.governor, true, false, |governor| governor.evict(shortage))
+            && call(self.governor, Call::Eviction, false, |governor| governor.evict(shortage))
     }
 
     /// The governor's last word.
@@ -87,19 +138,18 @@ impl<'a> Refusals<'a> {
     }
 }
 
-fn call<R>(governor: &Arc<dyn Governor>, evicts: bool, nested: R, question: impl FnOnce(&dyn Governor) -> R) -> R {
+fn call<R>(governor: &Arc<dyn Governor>, call: Call, nested: R, question: impl FnOnce(&dyn Governor) -> R) -> R {
     struct Reset(*const Asking);
     impl Drop for Reset {
         fn drop(&mut self) {
             ASKING.set(self.0);
         }
     }
-    let asking = Asking { governor: Arc::as_ptr(governor).cast(), evicts, outer: ASKING.get() };
+    let asking = Asking { governor: Arc::as_ptr(governor).cast(), call, outer: ASKING.get() };
     let mut at = asking.outer;
     // SAFETY: the list is of this thread, and each of its entries lives in a call of this function that has not returned.
     while let Some(outer) = unsafe { at.as_ref() } {
-        // A question inside of an eviction is one like any other; an eviction never stands inside of either.
-        if outer.governor == asking.governor && (evicts || !outer.evicts) {
+        if outer.governor == asking.governor && !call.is_made_in(outer.call) {
             return nested;
         }
         at = outer.outer;
@@ -172,6 +222,7 @@ impl Source {
         if Layout::from_size_align(bytes, align).is_err() {
             return Err(AllocError::capacity(bytes, 1));
         }
+        let _stage = Staged::enter(&self.governor, Stage::Take(resource));
         let answer = self.put(resource, bytes, minimum)?;
         let (allowed, heap) = (answer.allowed, answer.heap);
         // A multiple of 64 keeps chunk ends aligned; rounding down keeps the governor's word.
@@ -199,7 +250,12 @@ impl Source {
         } else if heap {
             block.owner |= HEAP;
         }
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| settle(size))) {
+        let mut panicked = None;
+        attempt(&mut panicked, || {
+            call(&self.governor, Call::Notice, (), |governor| governor.taken(&held(resource, &block)));
+        });
+        attempt(&mut panicked, || settle(size));
+        if let Some(panic) = panicked {
             // It was told of the block, whatever it made of that: so it is told of the release too.
             // SAFETY: the block was just taken and nobody else has seen it.
             quietly(|| unsafe { self.give_back(resource, block) });
@@ -270,22 +326,25 @@ impl Source {
     /// no lock and no borrow of its own state: the governor is told.
     pub(crate) unsafe fn give_back(&self, resource: Resource, block: Block) {
         let bytes = block.layout.size();
-        let freed = catch_unwind(AssertUnwindSafe(|| {
+        let _stage = Staged::enter(&self.governor, Stage::GiveBack(resource));
+        let mut panicked = None;
+        attempt(&mut panicked, || {
+            call(&self.governor, Call::Notice, (), |governor| governor.giving_back(&held(resource, &block)));
+        });
+        attempt(&mut panicked, || {
             let mut chain = self.chain.lock();
             chain.live.remove(block.ptr);
             crate::annotate::passed_on(block.ptr.as_ptr(), bytes);
             let backend = &mut chain.backends[(block.owner & !(UNGOVERNED | HEAP)) as usize];
             // SAFETY: by this function's contract the block came from this backend with this layout and is unused.
             unsafe { backend.deallocate(block.ptr, block.layout) };
-        }));
+        });
         self.committed.fetch_sub(bytes, Ordering::Relaxed);
         self.given_back.fetch_add(1, Ordering::Relaxed);
         if block.owner & UNGOVERNED == 0 {
-            self.tell(&Release { resource, bytes, heap: block.owner & HEAP != 0 });
+            attempt(&mut panicked, || self.tell(&Release { resource, bytes, heap: block.owner & HEAP != 0 }));
         }
-        if let Err(panic) = freed {
-            resume_unwind(panic)
-        }
+        resume(panicked);
     }
 
     /// Tells the governor of what went back; later, if it is being called.
@@ -315,6 +374,10 @@ impl Source {
             }
         }
     }
+}
+
+fn held(resource: Resource, block: &Block) -> HeldBlock {
+    HeldBlock { resource, address: block.ptr.addr().get(), bytes: block.layout.size() }
 }
 
 impl Drop for Source {

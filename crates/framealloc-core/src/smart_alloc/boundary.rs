@@ -3,11 +3,12 @@
 use core::ptr;
 
 use super::{Core, Exclusive, FrameSlot, SmartAlloc, TagStats};
-use crate::backend::ask;
+use crate::backend::{Staged, ask};
 use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
 use crate::error::{AllocError, AllocErrorKind};
 use crate::frame::{Seal, SealedFrame, Stamp};
+use crate::governor::Stage;
 use crate::stats::{FrameEnd, FrameStats, ThreadStats};
 use crate::sync::Ordering;
 use crate::unwind::{Panic, resume};
@@ -18,6 +19,7 @@ impl SmartAlloc {
     pub fn begin_frame(&mut self) -> u64 {
         // Sealed frames that were dropped since the last end: their chunks serve this frame without a lock.
         if let Ok(core) = self.core.begin_boundary() {
+            let _stage = core.stage(Stage::BeginFrame);
             core.take_back();
         }
         self.core.begun.store(true, Ordering::Relaxed);
@@ -44,6 +46,7 @@ impl SmartAlloc {
             Ok(core) => core,
             Err(leases) => refused(leases).raise(),
         };
+        let _stage = core.stage(Stage::EndFrame);
         // First of all: from here on no handle of this frame is honoured.
         let next = canary!("stale_handle_honoured", self.stamp.next(), self.stamp);
         let stamp = core::mem::replace(&mut self.stamp, next);
@@ -85,6 +88,7 @@ impl SmartAlloc {
     /// If leases are out; the text says how many. If the governor refuses it. Nothing was changed.
     pub fn try_seal_frame(&mut self) -> Result<SealedFrame, AllocError> {
         let core = self.core.begin_boundary().map_err(refused)?;
+        let _stage = core.stage(Stage::EndFrame);
         let told = core.ask_to_seal()?;
         // First of all: from here on no handle of this frame is honoured.
         let next = self.stamp.next();
@@ -168,7 +172,12 @@ fn refused(leases: usize) -> AllocError {
     AllocError::new(AllocErrorKind::Leased { leases })
 }
 
-impl ExclusiveCore<'_> {
+impl<'a> ExclusiveCore<'a> {
+    #[inline(always)]
+    fn stage(&self, stage: Stage) -> Option<Staged<'a>> {
+        self.0.governor().map(|governor| Staged::enter(governor, stage))
+    }
+
     /// Ends the only frame there is, whose stamp has been left behind, and reclaims its memory.
     #[inline(always)]
     fn reclaim_frame(&self) {
