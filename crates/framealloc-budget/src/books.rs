@@ -34,6 +34,8 @@ struct Open {
     grants: usize,
     /// What scopes inside kept.
     nested: isize,
+    #[cfg(feature = "tracy")]
+    zone: Option<crate::tracy::Zone>,
 }
 
 /// What one tag used on one thread.
@@ -97,6 +99,8 @@ impl Books {
     pub(crate) fn open(&mut self, tree: &Tree, tag: Tag) -> Option<usize> {
         let outer = self.innermost();
         let node = self.resolve(tree, outer, tag);
+        #[cfg(feature = "tracy")]
+        let zone = crate::tracy::Zone::begin(|| self.node(tree, node).place());
         let first = self.grants.len();
         let mut at = node;
         while at != outer {
@@ -107,7 +111,13 @@ impl Books {
                 self.grants.push(Grant { node, charged: 0 });
             }
         }
-        self.stack.push(Open { node, grants: first, nested: 0 });
+        self.stack.push(Open {
+            node,
+            grants: first,
+            nested: 0,
+            #[cfg(feature = "tracy")]
+            zone,
+        });
         if self.grants.len() == first {
             return None;
         }
@@ -166,6 +176,10 @@ impl Books {
         }
         if let Some(outer) = self.stack.last_mut() {
             outer.nested += used.kept;
+        }
+        #[cfg(feature = "tracy")]
+        if let Some(zone) = open.zone {
+            zone.end();
         }
     }
 

@@ -212,6 +212,15 @@ impl Budget {
         self
     }
 
+    /// Calls it so in Tracy, where marks, plots and memory of several allocators are to be told apart: `framealloc` unless set. The
+    /// first name stays, and what was sent to a viewer under another one.
+    #[cfg(feature = "tracy")]
+    #[must_use]
+    pub fn with_tracy_name(self, name: &str) -> Self {
+        self.inner.tracy.set_name(name);
+        self
+    }
+
     /// Sets a limit at any time, as one that a console or a driver moves. Once there is an allocator it holds from its next frame
     /// on; before, at once. A hard limit below what is used takes nothing back: it refuses until use has fallen.
     ///
@@ -317,6 +326,26 @@ impl Governor for Budget {
 
     fn close_tag(&self, scope: &TagScope, used: &TagUse) {
         self.inner.with_books(scope.arena, |books| books.close(&self.inner.tree, used));
+    }
+
+    #[cfg(feature = "tracy")]
+    fn taken(&self, block: &framealloc_core::HeldBlock) {
+        self.inner.tracy.taken(block);
+    }
+
+    #[cfg(feature = "tracy")]
+    fn giving_back(&self, block: &framealloc_core::HeldBlock) {
+        self.inner.tracy.giving_back(block);
+    }
+
+    #[cfg(feature = "tracy")]
+    fn enter(&self, stage: framealloc_core::Stage) {
+        crate::tracy::Tracy::enter(stage);
+    }
+
+    #[cfg(feature = "tracy")]
+    fn leave(&self, _: framealloc_core::Stage) {
+        crate::tracy::Tracy::leave();
     }
 
     fn bounds_threads(&self) -> bool {

@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     settings: Mutex<Settings>,
     pub(crate) history: Mutex<History>,
     attached: Mutex<Attached>,
+    #[cfg(feature = "tracy")]
+    pub(crate) tracy: crate::tracy::Tracy,
 }
 
 #[derive(Default)]
@@ -109,6 +111,8 @@ impl Inner {
             settings: Mutex::default(),
             history: Mutex::new(History::new(HISTORY)),
             attached: Mutex::default(),
+            #[cfg(feature = "tracy")]
+            tracy: crate::tracy::Tracy::default(),
         }
     }
 
@@ -250,6 +254,8 @@ impl Inner {
         // A frame may have been open.
         self.frame.clear();
         self.tree.each_backwards(|node| node.ledger.clear());
+        #[cfg(feature = "tracy")]
+        self.tracy.detach();
     }
 
     pub(crate) fn is_bounded(&self) -> bool {
@@ -487,9 +493,12 @@ impl Inner {
                 self.apply(account, limit);
             }
         }
-        #[cfg(feature = "metrics")]
+        #[cfg(any(feature = "metrics", feature = "tracy"))]
         if let Some(record) = { self.history.lock().frames().next_back().cloned() } {
+            #[cfg(feature = "metrics")]
             crate::gauges::set(&record, &self.tree);
+            #[cfg(feature = "tracy")]
+            self.tracy.end_frame(&record, &self.tree);
         }
         if let Some(callback) = callback.take() {
             told.iter().for_each(|pressure| callback(pressure));

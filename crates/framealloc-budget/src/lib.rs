@@ -31,8 +31,11 @@
 //! | `config` | budgets from TOML and JSON files, with overrides for platforms |
 //! | `metrics` | figures of each frame as gauges of the [`metrics`](https://docs.rs/metrics) facade: `framealloc_frame_bytes` and others, tags as labels |
 //! | `report` | recordings of frames: a page of HTML, JSON, CSV, Chrome traces, collapsed stacks |
+//! | `svg` | recordings as pictures for documents |
+//! | `tracy` | tags as zones of [Tracy](https://github.com/wolfpld/tracy), marks and plots of frames, chunks and slabs as named memory |
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "tracy"), forbid(unsafe_code))]
+#![cfg_attr(feature = "tracy", deny(unsafe_code))]
 
 mod asserts;
 mod books;
@@ -51,6 +54,8 @@ mod pressure;
 mod recording;
 mod shelf;
 mod sync;
+#[cfg(feature = "tracy")]
+mod tracy;
 mod tree;
 
 #[doc(hidden)]

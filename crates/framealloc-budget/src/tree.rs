@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) over: Over,
     /// The soft limit.
     pub(crate) soft: AtomicUsize,
+    #[cfg(feature = "tracy")]
+    pub(crate) place: std::sync::OnceLock<&'static crate::tracy::Place>,
 }
 
 /// What an account counts beyond its limit, and what it does there.
@@ -113,6 +115,8 @@ impl Inner {
             ledger: Ledger::new(NONE),
             over: Over::new(None),
             soft: AtomicUsize::new(NONE),
+            #[cfg(feature = "tracy")]
+            place: std::sync::OnceLock::new(),
         }));
         self.children.insert((parent, name.into()), id);
         Some(id)
@@ -144,6 +148,8 @@ impl Tree {
             ledger: Ledger::new(NONE),
             over: Over::new(None),
             soft: AtomicUsize::new(NONE),
+            #[cfg(feature = "tracy")]
+            place: std::sync::OnceLock::new(),
         };
         let inner = Inner { nodes: vec![Arc::new(root)], children: HashMap::new() };
         Self { inner: ReentrantMutex::new(RefCell::new(inner)) }

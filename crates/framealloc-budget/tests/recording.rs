@@ -134,3 +134,40 @@ fn a_page_is_one_file_whatever_its_texts_are() {
     let data = data.replace("\\u003c", "<").replace("\\u2028", "\u{2028}");
     assert_eq!(Recording::from_json(&data).unwrap().frames.len(), 20);
 }
+
+#[cfg(feature = "svg")]
+#[test]
+fn a_picture_is_well_formed_and_shows_what_was_used() {
+    let recording = recording("a <title> & more", 40);
+    let svg = recording.to_svg(800, 400).unwrap();
+    let picture = roxmltree::Document::parse(&svg).expect("well-formed");
+    let texts: Vec<_> = picture
+        .descendants()
+        .filter(|node| node.has_tag_name("text"))
+        .map(|node| node.text().unwrap_or_default().trim())
+        .collect();
+    for text in ["a <title> & more", "a", "a/<", "in no tag", "frame"] {
+        assert!(texts.iter().any(|found| found.starts_with(text)), "{text}: {texts:?}");
+    }
+    let areas = picture.descendants().filter(|node| node.has_tag_name("polygon")).count();
+    let used = recording
+        .tags
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| recording.frames.iter().any(|frame| frame.tags.get(*at).is_some_and(|tag| tag.own > 0)));
+    assert_eq!(areas, used.count());
+    for (width, height) in [(159, 400), (800, 159), (8193, 400), (0, 0), (u32::MAX, u32::MAX)] {
+        let error = recording.to_svg(width, height).unwrap_err();
+        assert!(error.contains(&format!("{width} x {height}")) && error.contains("160 to 8192"), "{error}");
+    }
+}
+
+#[cfg(feature = "svg")]
+#[test]
+fn a_picture_of_nothing_and_one_of_more_frames_than_pixels_can_be_drawn() {
+    for frames in [0, 1, 2, 2000] {
+        let svg = recording("", frames).to_svg(200, 160).unwrap();
+        roxmltree::Document::parse(&svg).expect("well-formed");
+        assert!(svg.len() < 40_000, "{frames}: {}", svg.len());
+    }
+}

@@ -13,6 +13,8 @@ use std::thread::{self, ThreadId};
 use framealloc_core::*;
 use support::panic_text;
 
+type Meanwhile = (&'static str, Box<dyn Fn() + Send + Sync>);
+
 /// Keeps what it is told, and does as told about it.
 #[derive(Default)]
 struct Watcher {
@@ -25,7 +27,7 @@ struct Watcher {
     strict: AtomicBool,
     books: AtomicUsize,
     /// What the methods that are named do beside.
-    meanwhile: OnceLock<(&'static str, Box<dyn Fn() + Send + Sync>)>,
+    meanwhile: OnceLock<Meanwhile>,
 }
 
 impl Watcher {
@@ -141,7 +143,8 @@ fn each_block_is_told_when_it_is_taken_and_before_it_goes_back() {
             let threads = [0, 1, 2].map(|thread| {
                 let alloc = &alloc;
                 scope.spawn(move || {
-                    alloc.frame().alloc_slice_fill(1000 * round * (thread + 1) % 7000, 1u8).len();
+                    let filled = alloc.frame().alloc_slice_fill(1000 * round * (thread + 1) % 7000, 1u8);
+                    assert!(filled.iter().all(|&byte| byte == 1));
                     let kept: Vec<_> = (0..50).map(|n| alloc.pool_box([n; 100])).collect();
                     drop((alloc.heap_box([0u8; 100_000]), kept));
                 })

@@ -89,12 +89,12 @@ fn small_allocations(alloc: &SmartAlloc, bytes: usize) {
 }
 
 fn one_slice(alloc: &SmartAlloc, bytes: usize) {
-    assert_eq!(alloc.frame().alloc_slice_fill(bytes, 1u8)[bytes - 1], 1);
+    assert_eq!(alloc.frame().alloc_slice_fill(bytes / 64, [1u64; 8])[bytes / 64 - 1], [1; 8]);
 }
 
 fn growing_vec(alloc: &SmartAlloc, bytes: usize) {
     let mut vec = alloc.frame_vec();
-    (0..bytes / 8).for_each(|i| vec.push(i));
+    (0..bytes / 64).for_each(|i| vec.push([i; 8]));
 }
 
 fn scratch(alloc: &SmartAlloc, bytes: usize) {

@@ -2,6 +2,8 @@
 
 mod csv;
 mod html;
+#[cfg(feature = "svg")]
+mod svg;
 mod trace;
 
 use serde::{Deserialize, Serialize};

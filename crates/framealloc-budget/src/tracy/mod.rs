@@ -1,0 +1,241 @@
+//! What a budget sends to Tracy: zones for tags and for the allocator's work, a mark and plots for each frame, blocks as named memory.
+//!
+//! Promises that only what a viewer is connected for is sent, per frame, scope and block, never per allocation: each memory event and each
+//! mark takes one lock of the client, for all threads. The client is the program's to start.
+
+#[allow(unsafe_code, reason = "calls of C that `tracy-client` has no safe form of")]
+mod raw;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use framealloc_core::{HeldBlock, Resource, Stage};
+use parking_lot::Mutex;
+use tracy_client::{Client, FrameName, PlotConfiguration, PlotFormat, PlotName};
+
+use crate::figures::FrameRecord;
+use crate::tree::{Node, Tree};
+pub(crate) use raw::{Place, Zone};
+
+/// Stages in one another that have zones. Two are the rule, and more where callbacks allocate.
+const NESTED: usize = 8;
+
+thread_local! {
+    /// The stages of this thread that are open. Without a destructor: a thread's last one may allocate.
+    static STAGES: Cell<(usize, [Option<Zone>; NESTED])> = const { Cell::new((0, [None; NESTED])) };
+}
+
+/// What is named once for a budget. The viewer knows it by its address.
+struct Names {
+    frame: FrameName,
+    bytes: PlotName,
+    committed: PlotName,
+    pools: PlotName,
+    /// By [`Kind`].
+    blocks: [raw::Pool; 3],
+    threads: raw::Pool,
+}
+
+/// What blocks are told apart by.
+#[derive(Clone, Copy)]
+enum Kind {
+    Chunk,
+    Slab,
+    Large,
+}
+
+impl Kind {
+    fn of(resource: Resource) -> Self {
+        match resource {
+            Resource::Chunk => Self::Chunk,
+            Resource::Slab => Self::Slab,
+            _ => Self::Large,
+        }
+    }
+}
+
+/// One budget's part of what a viewer sees.
+#[derive(Default)]
+pub(crate) struct Tracy {
+    name: OnceLock<String>,
+    names: OnceLock<Names>,
+    blocks: Mutex<Blocks>,
+    /// Of tags, by their number.
+    plots: Mutex<Vec<PlotName>>,
+}
+
+/// The blocks that are held, so that a viewer which comes later sees them, too.
+#[derive(Default)]
+struct Blocks {
+    held: HashMap<usize, HeldBlock>,
+    /// The connection that was told of them.
+    told: Option<u64>,
+}
+
+fn plot(name: String) -> PlotName {
+    let plot = PlotName::new_leak(name);
+    if let Some(client) = Client::running() {
+        client.plot_config(plot, PlotConfiguration::default().format(PlotFormat::Memory));
+    }
+    plot
+}
+
+impl Tracy {
+    /// Sets the name that all it sends begins with, unless something was sent or named before.
+    pub(crate) fn set_name(&self, name: &str) -> bool {
+        self.names.get().is_none() && self.name.set(name.to_owned()).is_ok()
+    }
+
+    fn name(&self) -> &str {
+        self.name.get().map_or("framealloc", String::as_str)
+    }
+
+    fn names(&self) -> &Names {
+        self.names.get_or_init(|| {
+            let name = self.name();
+            Names {
+                frame: FrameName::new_leak(name.to_owned()),
+                bytes: plot(format!("{name}: frame")),
+                committed: plot(format!("{name}: committed")),
+                pools: plot(format!("{name}: pools")),
+                blocks: ["chunks", "slabs", "large blocks"].map(|kind| raw::Pool::new(&format!("{name}: {kind}"))),
+                threads: raw::Pool::new(&format!("{name}: frame by thread")),
+            }
+        })
+    }
+
+    fn pool(&self, resource: Resource) -> raw::Pool {
+        self.names().blocks[Kind::of(resource) as usize]
+    }
+
+    pub(crate) fn taken(&self, block: &HeldBlock) {
+        let mut blocks = self.blocks.lock();
+        // Told under the lock: the viewer ends the session if an address comes twice.
+        if blocks.told.is_some() {
+            self.pool(block.resource).allocated(block.address, block.bytes);
+        }
+        blocks.held.insert(block.address, *block);
+    }
+
+    pub(crate) fn giving_back(&self, block: &HeldBlock) {
+        let mut blocks = self.blocks.lock();
+        // One that was taken for the list itself is not on it.
+        if blocks.held.remove(&block.address).is_some() && blocks.told.is_some() {
+            self.pool(block.resource).freed(block.address);
+        }
+    }
+
+    /// The allocator is gone, and nothing is left of it.
+    pub(crate) fn detach(&self) {
+        let mut blocks = self.blocks.lock();
+        if blocks.told.take().is_some() {
+            let names = self.names();
+            names.blocks.iter().chain([&names.threads]).for_each(|pool| pool.discard());
+        }
+        blocks.held.clear();
+    }
+
+    pub(crate) fn enter(stage: Stage) {
+        let (depth, mut zones) = STAGES.get();
+        if let Some(zone) = zones.get_mut(depth) {
+            *zone = Zone::begin(|| place(stage));
+        }
+        STAGES.set((depth + 1, zones));
+    }
+
+    pub(crate) fn leave() {
+        let (depth, mut zones) = STAGES.get();
+        let depth = depth.saturating_sub(1);
+        let zone = zones.get_mut(depth).and_then(Option::take);
+        STAGES.set((depth, zones));
+        if let Some(zone) = zone {
+            zone.end();
+        }
+    }
+
+    /// The end of a frame, inside its stage.
+    pub(crate) fn end_frame(&self, record: &FrameRecord, tree: &Tree) {
+        let Some(client) = Client::running().filter(|_| Client::is_connected()) else {
+            self.blocks.lock().told = None;
+            return;
+        };
+        self.greet();
+        let names = self.names();
+        client.secondary_frame_mark(names.frame);
+        client.plot(names.bytes, record.bytes as f64);
+        client.plot(names.committed, record.committed as f64);
+        client.plot(names.pools, record.pools as f64);
+        let mut plots = self.plots.lock();
+        for node in tree.nodes_from(plots.len().max(1)) {
+            let first = plots.is_empty().then_some(names.bytes);
+            plots.extend(first);
+            plots.push(plot(format!("{}: {}", self.name(), node.path)));
+        }
+        for (&plot, tag) in plots.iter().zip(&record.tags).skip(1) {
+            client.plot(plot, tag.peak as f64);
+        }
+        drop(plots);
+        // What the frame before used goes, as its memory did.
+        names.threads.discard();
+        for share in record.threads.iter().filter(|share| share.peak != 0) {
+            // The arena's number stands for an address: to the viewer it is only a name.
+            names.threads.allocated(share.arena + 1, share.peak);
+        }
+    }
+
+    /// Tells a viewer that is new of all blocks that are held.
+    fn greet(&self) {
+        let (depth, zones) = STAGES.get();
+        let stage = depth.checked_sub(1).and_then(|at| *zones.get(at)?);
+        // A stage that began before the viewer came has no zone: then the next frame's end has.
+        let Some(connection) = stage.map(Zone::connection) else { return };
+        let mut blocks = self.blocks.lock();
+        if blocks.told == Some(connection) {
+            return;
+        }
+        let names = self.names();
+        names.blocks.iter().for_each(|pool| pool.discard());
+        for block in blocks.held.values() {
+            self.pool(block.resource).allocated(block.address, block.bytes);
+        }
+        blocks.told = Some(connection);
+    }
+}
+
+impl Node {
+    /// What Tracy knows its scopes by.
+    pub(crate) fn place(self: &Arc<Self>) -> &'static Place {
+        self.place.get_or_init(|| {
+            let name = self.path.rsplit('/').next().unwrap_or_default();
+            Place::leak(name, &self.path)
+        })
+    }
+}
+
+fn place(stage: Stage) -> &'static Place {
+    macro_rules! places {
+        ($($stage:pat => $name:literal),+ $(,)?) => {
+            match stage {
+                $($stage => {
+                    static PLACE: Place = Place::new($name);
+                    &PLACE
+                })+
+                _ => {
+                    static OTHER: Place = Place::new(c"framealloc");
+                    &OTHER
+                }
+            }
+        };
+    }
+    places! {
+        Stage::BeginFrame => c"begin frame",
+        Stage::EndFrame => c"end frame",
+        Stage::Take(Resource::Chunk) => c"take chunk",
+        Stage::Take(Resource::Slab) => c"take slab",
+        Stage::Take(_) => c"take large block",
+        Stage::GiveBack(Resource::Chunk) => c"give back chunk",
+        Stage::GiveBack(Resource::Slab) => c"give back slab",
+        Stage::GiveBack(_) => c"give back large block",
+    }
+}
