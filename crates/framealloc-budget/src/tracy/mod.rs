@@ -73,6 +73,20 @@ struct Blocks {
     told: Option<u64>,
 }
 
+impl Blocks {
+    /// Whether the viewer that looks at this thread's stage has been told of them.
+    fn are_told(&self) -> bool {
+        self.told.is_some() && self.told == connection()
+    }
+}
+
+/// The number of the connection that this thread's innermost stage is told over.
+fn connection() -> Option<u64> {
+    let (depth, zones) = STAGES.get();
+    let stage = depth.checked_sub(1).and_then(|at| *zones.get(at)?);
+    stage.map(Zone::connection)
+}
+
 fn plot(name: String) -> PlotName {
     let plot = PlotName::new_leak(name);
     if let Some(client) = Client::running() {
@@ -112,7 +126,7 @@ impl Tracy {
     pub(crate) fn taken(&self, block: &HeldBlock) {
         let mut blocks = self.blocks.lock();
         // Told under the lock: the viewer ends the session if an address comes twice.
-        if blocks.told.is_some() {
+        if blocks.are_told() {
             self.pool(block.resource).allocated(block.address, block.bytes);
         }
         blocks.held.insert(block.address, *block);
@@ -121,7 +135,7 @@ impl Tracy {
     pub(crate) fn giving_back(&self, block: &HeldBlock) {
         let mut blocks = self.blocks.lock();
         // One that was taken for the list itself is not on it.
-        if blocks.held.remove(&block.address).is_some() && blocks.told.is_some() {
+        if blocks.held.remove(&block.address).is_some() && blocks.are_told() {
             self.pool(block.resource).freed(block.address);
         }
     }
@@ -186,10 +200,8 @@ impl Tracy {
 
     /// Tells a viewer that is new of all blocks that are held.
     fn greet(&self) {
-        let (depth, zones) = STAGES.get();
-        let stage = depth.checked_sub(1).and_then(|at| *zones.get(at)?);
         // A stage that began before the viewer came has no zone: then the next frame's end has.
-        let Some(connection) = stage.map(Zone::connection) else { return };
+        let Some(connection) = connection() else { return };
         let mut blocks = self.blocks.lock();
         if blocks.told == Some(connection) {
             return;
