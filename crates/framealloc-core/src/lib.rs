@@ -85,4 +85,4 @@ pub use pool::{HeapBox, Pool, PoolBox};
 pub use smart_alloc::*;
 #[cfg(feature = "std")]
 pub use stats::FrameEnd;
-pub use stats::{AllocStats, ClassStats, FrameStats, POOL_SIZES, PoolStats, ThreadStats};
+pub use stats::{AllocStats, ClassStats, FrameStats, POOL_SIZES, PoolStats, PoolSurvey, SlabStats, ThreadStats};

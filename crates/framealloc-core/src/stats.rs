@@ -102,6 +102,9 @@ pub struct FrameEnd<'a> {
     pub pool: &'a crate::Pool,
 }
 
+/// Bytes of a slab.
+const SLAB_BYTES: usize = 64 << 10;
+
 /// How many sizes pooled objects have.
 pub const POOL_SIZES: usize = 18;
 
@@ -117,6 +120,75 @@ pub struct ClassStats {
     pub outstanding: usize,
     /// Free in the shared depot, for any thread.
     pub free: usize,
+}
+
+/// The slabs that hold pooled objects of one size. Slabs unless said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlabStats {
+    /// Bytes of an object.
+    pub size: usize,
+    /// Objects that are handed out.
+    pub outstanding: usize,
+    /// Slabs of which no object is handed out: [`trim`](crate::Pool::trim) gives them back.
+    pub free: usize,
+    /// The others, by the share of their objects that is handed out: up to a quarter, a half, three quarters, and more.
+    pub quarters: [usize; 4],
+}
+
+impl SlabStats {
+    /// Counts a slab with room for so many objects.
+    pub(crate) fn add(&mut self, outstanding: usize, slots: usize) {
+        self.outstanding += outstanding;
+        match outstanding {
+            0 => self.free += 1,
+            _ => self.quarters[(outstanding * 4).div_ceil(slots) - 1] += 1,
+        }
+    }
+
+    /// Slabs that an object keeps.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.quarters.iter().sum()
+    }
+}
+
+/// How pooled objects are spread over their slabs: see [`Pool::survey`](crate::Pool::survey).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolSurvey {
+    /// Each size of objects, the smallest first.
+    pub sizes: [SlabStats; POOL_SIZES],
+}
+
+impl PoolSurvey {
+    /// Bytes of slabs of which no object is handed out, which a [`trim`](crate::Pool::trim) gives back.
+    #[must_use]
+    pub fn trimmable_bytes(&self) -> usize {
+        self.sizes.iter().map(|of| of.free).sum::<usize>() * SLAB_BYTES
+    }
+
+    /// The part of the other slabs, from 0 to 1, in which there is no object that is handed out: memory that neither serves another
+    /// size nor goes back.
+    #[must_use]
+    pub fn fragmentation(&self) -> f64 {
+        let kept = self.sizes.iter().map(SlabStats::kept).sum::<usize>() * SLAB_BYTES;
+        let used: usize = self.sizes.iter().map(|of| of.outstanding * of.size).sum();
+        if kept == 0 { 0.0 } else { 1.0 - used as f64 / kept as f64 }
+    }
+}
+
+impl core::fmt::Display for PoolSurvey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        writeln!(f, "   object  outstanding  slabs free  to 1/4  to 1/2  to 3/4    more")?;
+        for of in self.sizes.iter().filter(|of| of.free + of.kept() != 0) {
+            let [first, second, third, last] = of.quarters;
+            let SlabStats { size, outstanding, free, .. } = of;
+            writeln!(f, "{size:>9} {outstanding:>12} {free:>11} {first:>7} {second:>7} {third:>7} {last:>7}")?;
+        }
+        let (part, bytes) = (100.0 * self.fragmentation(), self.trimmable_bytes());
+        write!(f, "fragmentation {part:.1} %, a trim would give back {bytes} bytes")
+    }
 }
 
 /// The state of the pools. Objects in threads' caches count as handed out.

@@ -263,6 +263,8 @@ fn figures_and_errors_are_plain_values() {
         AllocStats: Send Sync Unpin Clone Copy;
         PoolStats: Send Sync Unpin Clone Copy;
         ClassStats: Send Sync Unpin Clone Copy;
+        SlabStats: Send Sync Unpin Clone Copy;
+        PoolSurvey: Send Sync Unpin Clone Copy;
         FrameEnd<'static>: Send Sync Unpin Clone Copy;
         TagStats: Send Sync Unpin Clone Copy;
         TrimPolicy: Send Sync Unpin Clone Copy;

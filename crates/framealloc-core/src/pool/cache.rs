@@ -259,6 +259,12 @@ impl Magazine {
         true
     }
 
+    /// The objects in it.
+    pub(super) fn objects(&self) -> impl Iterator<Item = NonNull<u8>> {
+        // SAFETY: the slots below `len` are initialised.
+        self.slots[..self.len.get()].iter().map(|slot| unsafe { slot.get().assume_init() })
+    }
+
     /// Asks for the lines of what a filled magazine hands out first.
     pub(super) fn prefetch_first(&self, class: usize) {
         if class::size(class) >= ALONE {

@@ -3,6 +3,7 @@
 //! Threads exchange whole parcels. The stack is for what comes one by one, and where there is no memory for a parcel. Promises
 //! that an object always has a place: room on the stack is made when its slab is taken, so that freeing cannot fail. Runs no code but its own; slabs to give back are handed out as [`Doomed`].
 
+use core::iter;
 use core::mem;
 use core::ptr::NonNull;
 use std::boxed::Box;
@@ -12,7 +13,7 @@ use super::cache::Magazine;
 use super::class::{self, CLASSES};
 use super::parcel::{Parcel, Parcels};
 use super::slab::{self, Doomed, SLAB, Slab};
-use crate::stats::{ClassStats, POOL_SIZES, PoolStats};
+use crate::stats::{ClassStats, POOL_SIZES, PoolStats, PoolSurvey};
 
 /// A stack of free objects. Addresses are kept beside the objects, not links inside them: handing out an object that
 /// another core freed does not wait for its memory.
@@ -172,6 +173,51 @@ impl Depot {
         Ok(())
     }
 
+    /// Counts the free objects of each slab: those in here, and `more`.
+    ///
+    /// # Safety
+    ///
+    /// Those are of this depot's slabs and used by nobody. The pool is open.
+    unsafe fn count_free(&mut self, more: impl Iterator<Item = NonNull<u8>>) {
+        let here = self.shelves.iter().flat_map(|shelf| shelf.free.iter().copied().chain(shelf.parcels.iter()));
+        // SAFETY: every slab in the list and every slab of a free object is alive, and the lock that guards these fields is
+        // held, as `self` is borrowed.
+        unsafe {
+            let mut at = self.slabs;
+            while let Some(slab) = at {
+                (*slab.as_ptr()).free = 0;
+                at = (*slab.as_ptr()).next;
+            }
+            for object in here.chain(more) {
+                (*slab::of(object).as_ptr()).free += 1;
+            }
+        }
+    }
+
+    /// Looks at each slab; `cached` are free, too.
+    ///
+    /// # Safety
+    ///
+    /// As for [`count_free`](Self::count_free).
+    pub(super) unsafe fn survey(&mut self, cached: impl Iterator<Item = NonNull<u8>>) -> PoolSurvey {
+        let mut survey = PoolSurvey::default();
+        for class in 0..CLASSES {
+            survey.sizes[class::size_index(class)].size = class::size(class);
+        }
+        // SAFETY: by the caller's promise, and as in `count_free`.
+        unsafe {
+            self.count_free(cached);
+            let mut at = self.slabs;
+            while let Some(slab) = at {
+                let header = slab.as_ptr();
+                let of = &mut survey.sizes[class::size_index(slab::class(slab))];
+                of.add((*header).carved - (*header).free, (*header).slots);
+                at = (*header).next;
+            }
+        }
+        survey
+    }
+
     /// Takes the wholly free slabs out.
     pub(super) fn sweep(&mut self) -> Doomed {
         let mut doomed = Doomed::default();
@@ -182,16 +228,9 @@ impl Depot {
         // fields is held, as `self` is borrowed. A slab that is doomed has all its objects on the stack, from which
         // they are removed, and is left out of both lists.
         unsafe {
-            let mut at = self.slabs;
-            while let Some(slab) = at {
-                (*slab.as_ptr()).free = 0;
-                at = (*slab.as_ptr()).next;
-            }
+            self.count_free(iter::empty());
             for shelf in &mut self.shelves {
                 shelf.open = None;
-                for &object in &shelf.free {
-                    (*slab::of(object).as_ptr()).free += 1;
-                }
                 shelf.free.retain(|&object| !is_free(slab::of(object)));
             }
             let mut at = self.slabs.take();

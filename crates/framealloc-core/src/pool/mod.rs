@@ -29,7 +29,7 @@ use crate::annotate::{self, SLACK_IS_FREE};
 use crate::backend::Source;
 use crate::error::AllocError;
 use crate::fallible::{Fallible, TryAllocator};
-use crate::stats::{ClassStats, POOL_SIZES, PoolStats};
+use crate::stats::{ClassStats, POOL_SIZES, PoolStats, PoolSurvey};
 use crate::thread;
 use allocator_api2::alloc::{AllocError as NoMemory, Allocator};
 use shared::PoolCore;
@@ -220,6 +220,25 @@ impl Pool {
     #[must_use]
     pub fn sizes(&self) -> [ClassStats; POOL_SIZES] {
         self.door.core.sizes()
+    }
+
+    /// How the objects are spread over their slabs, and with that what [`trim`](Self::trim) would give back if this thread asked
+    /// for it. Objects in this thread's cache count as free, those in other threads' caches as handed out. Takes time for every slab
+    /// and every free object, and threads that need the depot wait meanwhile: not for each frame.
+    ///
+    /// ```
+    /// use framealloc_core::SmartAlloc;
+    /// let alloc = SmartAlloc::default();
+    /// let mut boxes: Vec<_> = (0..10_000u64).map(|n| alloc.pool_box([n; 4])).collect();
+    /// boxes.truncate(1);
+    /// let survey = alloc.pool().survey();
+    /// println!("{survey}");
+    /// assert!(survey.fragmentation() > 0.99); // one object keeps a slab
+    /// assert_eq!(survey.trimmable_bytes(), alloc.pool().trim());
+    /// ```
+    #[must_use]
+    pub fn survey(&self) -> PoolSurvey {
+        self.door.core.survey()
     }
 
     /// Memory for `layout`; none is taken for a size of 0.

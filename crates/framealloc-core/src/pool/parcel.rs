@@ -3,6 +3,7 @@
 //! It is packed and unpacked outside of the depot's lock, which is held to move one pointer. Parcels are made when they are
 //! needed and no empty one is at hand, so that there are as many as there were full ones at once, and one for each thread.
 
+use core::iter;
 use core::mem::{self, MaybeUninit};
 use core::ptr::{self, NonNull};
 use std::boxed::Box;
@@ -73,6 +74,12 @@ impl Parcel {
         self.objects[..len].iter().map(|object| unsafe { object.assume_init() })
     }
 
+    /// The objects in it.
+    fn objects(&self) -> impl Iterator<Item = NonNull<u8>> {
+        // SAFETY: those below `len` are initialised.
+        self.objects[..self.len].iter().map(|object| unsafe { object.assume_init() })
+    }
+
     /// Asks for its lines, which another thread had last, to be written.
     pub(super) fn prefetch(&self) {
         let start = ptr::from_ref(self).cast::<u8>();
@@ -129,6 +136,11 @@ impl Parcels {
         Some(parcel)
     }
 
+    /// The objects in all of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = NonNull<u8>> {
+        iter::successors(self.top.as_deref(), |parcel| parcel.next.as_deref()).flat_map(Parcel::objects)
+    }
+
     /// Objects in all of them.
     pub(super) fn objects(&self) -> usize {
         self.objects
@@ -171,7 +183,8 @@ mod tests {
             parcel.pack(objects(count));
             parcels.push(parcel);
         }
-        assert_eq!(parcels.objects(), 6);
+        assert_eq!((parcels.objects(), parcels.iter().count()), (6, 6));
+        assert!(parcels.iter().eq(objects(3).chain(objects(2)).chain(objects(1))), "the last one on top");
         let lens: Vec<_> = core::iter::from_fn(|| parcels.pop()).map(|parcel| parcel.len()).collect();
         assert_eq!((lens, parcels.objects()), (std::vec![3, 2, 1], 0));
     }

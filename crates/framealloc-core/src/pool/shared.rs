@@ -22,7 +22,7 @@ use super::{Door, cache, class};
 use crate::backend::{Block, Source};
 use crate::error::{AllocError, AllocErrorKind};
 use crate::governor::Resource;
-use crate::stats::{ClassStats, POOL_SIZES, PoolStats};
+use crate::stats::{ClassStats, POOL_SIZES, PoolStats, PoolSurvey};
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
 pub(super) struct PoolCore {
@@ -220,6 +220,15 @@ impl PoolCore {
             }
         }
         bytes
+    }
+
+    /// Looks at each slab.
+    pub(super) fn survey(&self) -> PoolSurvey {
+        // SAFETY: a cache that exists is this thread's and alive. Nothing in here runs other code.
+        let own = cache::existing(self).map(|cache| unsafe { &*cache });
+        let cached = own.into_iter().flat_map(|cache| cache.magazines().flat_map(|(_, magazine)| magazine.objects()));
+        // SAFETY: a magazine holds objects of this core's slabs that nobody uses; whoever asks has the pool, which is open.
+        unsafe { self.depot.lock().survey(cached) }
     }
 
     fn drop_empty_parcels(&self) {

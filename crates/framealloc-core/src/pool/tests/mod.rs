@@ -405,6 +405,79 @@ fn trim_returns_wholly_free_slabs_only() {
 }
 
 #[test]
+fn survey_counts_what_each_slab_holds_and_what_a_trim_would_give_back() {
+    let (pool, source) = pool();
+    let class = class_of::<[u64; 4]>();
+    let mut all: Vec<_> = (0..20_000u64).map(|i| pool.alloc_box([i; 4])).collect();
+    let other = pool.alloc_box([0u64; 100]);
+    let full = pool.survey();
+    let of = |survey: &crate::PoolSurvey, class| survey.sizes[class::size_index(class)];
+    // This thread's cache holds the rest of its last batch, which is free.
+    assert_eq!(of(&full, class).outstanding, all.len());
+    assert_eq!((of(&full, class).free, of(&full, class).quarters[0]), (0, 0));
+    assert!(of(&full, class).quarters[3] >= 20_000 / (SLAB / class::size(class)) - 1, "{full}");
+    assert_eq!(of(&full, class_of::<[u64; 100]>()).quarters, [1, 0, 0, 0]);
+    assert_eq!(full.sizes.iter().map(|of| (of.free + of.kept()) * SLAB).sum::<usize>(), source.committed());
+    assert!(full.fragmentation() < 0.15, "{full}");
+
+    // One of ten is left, and the first third is whole.
+    let mut at = 0;
+    all.retain(|_| {
+        at += 1;
+        at < 6000 || at % 10 == 0
+    });
+    let thin = pool.survey();
+    assert_eq!(of(&thin, class).outstanding, all.len());
+    assert!(of(&thin, class).quarters[0] > of(&thin, class).quarters[3], "{thin}");
+    assert!((0.5..0.7).contains(&thin.fragmentation()), "{thin}");
+    assert_eq!(thin.trimmable_bytes(), 0);
+
+    // What lies in another thread's cache is handed out, and in this one's free.
+    std::thread::scope(|scope| {
+        let pool = &pool;
+        let (kept, cached) = std::sync::mpsc::channel();
+        let (done, waits) = std::sync::mpsc::channel::<()>();
+        let thread = scope.spawn(move || {
+            drop(pool.alloc_box([0u64; 50]));
+            kept.send(()).unwrap();
+            waits.recv().unwrap();
+        });
+        cached.recv().unwrap();
+        assert!(of(&pool.survey(), class_of::<[u64; 50]>()).outstanding > 0);
+        done.send(()).unwrap();
+        thread.join().unwrap();
+    });
+    assert_eq!(of(&pool.survey(), class_of::<[u64; 50]>()).outstanding, 0);
+
+    all.truncate(1);
+    drop(other);
+    let survey = pool.survey();
+    assert_eq!(pool.survey(), survey, "looking changes nothing");
+    assert_eq!((survey.trimmable_bytes(), survey.fragmentation() > 0.99), (source.committed() - SLAB, true));
+    assert_eq!(pool.trim(), survey.trimmable_bytes());
+    let left = pool.survey();
+    assert_eq!((left.trimmable_bytes(), left.sizes.iter().map(|of| of.kept()).sum::<usize>()), (0, 1));
+    drop(all);
+    assert_eq!((pool.trim(), pool.survey().fragmentation()), (SLAB, 0.0));
+}
+
+#[test]
+fn slabs_are_told_apart_by_quarters() {
+    let quarter = |outstanding, slots| {
+        let mut of = crate::SlabStats::default();
+        of.add(outstanding, slots);
+        (of.free, of.quarters)
+    };
+    assert_eq!(quarter(0, 100), (1, [0; 4]));
+    for (outstanding, at) in [(1, 0), (25, 0), (26, 1), (50, 1), (51, 2), (75, 2), (76, 3), (100, 3)] {
+        let mut quarters = [0; 4];
+        quarters[at] = 1;
+        assert_eq!(quarter(outstanding, 100), (0, quarters), "{outstanding}");
+    }
+    assert_eq!(quarter(1, 1), (0, [0, 0, 0, 1]));
+}
+
+#[test]
 fn rest_of_a_slab_is_used_after_a_trim() {
     let (pool, source) = pool();
     let class = class_of::<u64>();
