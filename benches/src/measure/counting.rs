@@ -1,12 +1,11 @@
 //! What the feature `count` costs: the value rows of two builds, which differ in nothing else.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
 use super::time::{self, Sample};
+use super::{Plan, debug};
 
 /// A sample a process, of each build in turn.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,14 +35,15 @@ pub fn samples(plan: &Plan) -> Result<Counting, String> {
 
 /// Both builds have one folder, so that what they depend on is built once; each program is kept under a name of its own.
 fn build(name: &str, features: &[&str], level: u8) -> Result<Command, String> {
-    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join("target").join("count");
+    // To see that it works, what others have built will do.
+    if level == 0 {
+        return debug::build(level, name, features);
+    }
+    let target = super::target().join("count");
     let mut cargo = super::cargo();
     cargo.args(["--config", "benches/placement.toml", "build", "--quiet", "--release", "--package", "benches"]);
     cargo.args(["--bin", "benches", "--no-default-features", "--target-dir"]).arg(&target).args(features);
     cargo.args(["--config", &format!("profile.release.opt-level={level}")]);
     super::run(&mut cargo)?;
-    let program = target.join(name);
-    let built = target.join("release").join("benches");
-    std::fs::copy(&built, &program).map_err(|error| format!("{}: {error}", built.display()))?;
-    Ok(Command::new(program))
+    super::keep(&target.join("release").join("benches"), name)
 }

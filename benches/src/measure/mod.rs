@@ -11,6 +11,7 @@ pub mod scaling;
 pub mod time;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::de::DeserializeOwned;
@@ -106,7 +107,7 @@ impl Plan {
     #[must_use]
     pub const fn short() -> Self {
         let effort = Effort { rounds: 3, slice: std::time::Duration::from_micros(500) };
-        Self { processes: 1, effort, debug_processes: 1, debug_levels: &[0], count_level: 1, game_frames: 60 }
+        Self { processes: 1, effort, debug_processes: 1, debug_levels: &[0], count_level: 0, game_frames: 60 }
     }
 }
 
@@ -287,6 +288,19 @@ fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     cargo
+}
+
+/// The folder that builds go to.
+fn target() -> PathBuf {
+    let own = || concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into();
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(own, PathBuf::from)
+}
+
+/// Keeps a program that was built: the next build of the same folder may be of other features.
+fn keep(program: &Path, name: &str) -> Result<Command, String> {
+    let kept = program.with_file_name(format!("benches-{name}"));
+    std::fs::copy(program, &kept).map_err(|error| format!("{}: {error}", program.display()))?;
+    Ok(Command::new(kept))
 }
 
 /// Runs a command whose output nobody reads.
