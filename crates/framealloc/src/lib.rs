@@ -52,6 +52,10 @@ mod guide {}
 #[doc = include_str!("../../../docs/migration.md")]
 mod migration {}
 
+#[cfg(all(doctest, feature = "budget-report"))]
+#[doc = include_str!("../../../docs/profiling.md")]
+mod profiling {}
+
 #[cfg(all(doctest, feature = "budget-config"))]
 #[doc = include_str!("../../../docs/budgets.md")]
 mod budgets {}
