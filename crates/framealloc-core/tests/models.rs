@@ -1,4 +1,4 @@
-//! An arena against the model of `support/models/arena.rs`, and the arithmetic below it against that in 128 bits.
+//! The library against plain models of it: `support/models`. One program, since the models are most of what is compiled for each.
 
 #[path = "support/models/mod.rs"]
 mod models;
@@ -8,8 +8,7 @@ mod programs;
 use proptest::prelude::*;
 
 use framealloc_core::Arena;
-use models::arena;
-use models::bump;
+use models::{arena, bump, collections, config as unreliable, frames, instances, pools};
 use programs::{config, programs};
 
 /// Found by the model: the part was said to begin at the chunk's start, and the block lay behind it.
@@ -36,5 +35,33 @@ proptest! {
         bump::check_library(near.map(usize::from), aligns[0] % 13, aligns[1]);
         let together: [usize; 2] = std::array::from_fn(|at| words[0].wrapping_add(usize::from(near[at])));
         bump::check_library([together[0], together[1], usize::from(near[2]), words[3]], aligns[0] % 17, aligns[1]);
+    }
+
+    #[test]
+    fn collections_do_as_those_of_std(program in programs(150)) {
+        collections::run(&program);
+    }
+
+    /// Settings, lying backends and governors that answer nonsense.
+    #[test]
+    fn nothing_is_believed_and_all_books_are_even(program in programs(80)) {
+        unreliable::run(&program);
+    }
+
+    #[test]
+    fn frames_and_handles_do_as_their_model(program in programs(100)) {
+        frames::run(&program);
+    }
+
+    /// On three threads, hundreds of times as long as the others.
+    #[test]
+    fn pools_do_as_their_model(program in programs(120)) {
+        pools::run(&program);
+    }
+
+    /// On one thread, and on two.
+    #[test]
+    fn two_allocators_never_see_each_other(program in programs(120)) {
+        instances::run(&program);
     }
 }
