@@ -328,14 +328,14 @@ impl Governor for Budget {
         self.inner.with_books(scope.arena, |books| books.close(&self.inner.tree, used));
     }
 
-    #[cfg(feature = "tracy")]
+    #[cfg(any(feature = "report", feature = "tracy"))]
     fn taken(&self, block: &framealloc_core::HeldBlock) {
-        self.inner.tracy.taken(block);
+        self.inner.taken(block);
     }
 
-    #[cfg(feature = "tracy")]
+    #[cfg(any(feature = "report", feature = "tracy"))]
     fn giving_back(&self, block: &framealloc_core::HeldBlock) {
-        self.inner.tracy.giving_back(block);
+        self.inner.giving_back(block);
     }
 
     #[cfg(feature = "tracy")]

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(any(feature = "report", feature = "tracy"))]
+use framealloc_core::HeldBlock;
 use framealloc_core::{FrameEnd, FrameStats, Outcome, Release, Resource, Scarce, Shortage, ThreadStats, Verdict};
 use parking_lot::Mutex;
 
@@ -73,6 +75,8 @@ pub(crate) struct Inner {
     settings: Mutex<Settings>,
     pub(crate) history: Mutex<History>,
     attached: Mutex<Attached>,
+    #[cfg(any(feature = "report", feature = "tracy"))]
+    pub(crate) held: Mutex<crate::held::Held>,
     #[cfg(feature = "tracy")]
     pub(crate) tracy: crate::tracy::Tracy,
 }
@@ -111,6 +115,8 @@ impl Inner {
             settings: Mutex::default(),
             history: Mutex::new(History::new(HISTORY)),
             attached: Mutex::default(),
+            #[cfg(any(feature = "report", feature = "tracy"))]
+            held: Mutex::default(),
             #[cfg(feature = "tracy")]
             tracy: crate::tracy::Tracy::default(),
         }
@@ -254,8 +260,13 @@ impl Inner {
         // A frame may have been open.
         self.frame.clear();
         self.tree.each_backwards(|node| node.ledger.clear());
-        #[cfg(feature = "tracy")]
-        self.tracy.detach();
+        #[cfg(any(feature = "report", feature = "tracy"))]
+        {
+            let mut held = self.held.lock();
+            #[cfg(feature = "tracy")]
+            self.tracy.detach(&mut held);
+            held.blocks.clear();
+        }
     }
 
     pub(crate) fn is_bounded(&self) -> bool {
@@ -316,6 +327,28 @@ impl Inner {
             (false, resource) => self.credit(resource, release.bytes),
         }
         self.note_traffic(release.resource);
+    }
+
+    #[cfg(any(feature = "report", feature = "tracy"))]
+    pub(crate) fn taken(&self, block: &HeldBlock) {
+        let mut held = self.held.lock();
+        // Told under the lock: addresses come and go in the order that they have here.
+        #[cfg(feature = "tracy")]
+        self.tracy.taken(&held, block);
+        held.blocks.insert(block.address, *block);
+    }
+
+    #[cfg(any(feature = "report", feature = "tracy"))]
+    pub(crate) fn giving_back(&self, block: &HeldBlock) {
+        let mut held = self.held.lock();
+        // One that was taken for the list itself is not on it.
+        let known = held.blocks.remove(&block.address);
+        #[cfg(feature = "tracy")]
+        if let Some(block) = known {
+            self.tracy.giving_back(&held, &block);
+        }
+        #[cfg(not(feature = "tracy"))]
+        let _ = known;
     }
 
     /// A sealed frame takes nothing from a backend.
@@ -498,7 +531,7 @@ impl Inner {
             #[cfg(feature = "metrics")]
             crate::gauges::set(&record, &self.tree);
             #[cfg(feature = "tracy")]
-            self.tracy.end_frame(&record, &self.tree);
+            self.tracy.end_frame(&record, &self.tree, &mut self.held.lock());
         }
         if let Some(callback) = callback.take() {
             told.iter().for_each(|pressure| callback(pressure));

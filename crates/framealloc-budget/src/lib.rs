@@ -46,6 +46,8 @@ mod config;
 mod figures;
 #[cfg(feature = "metrics")]
 mod gauges;
+#[cfg(any(feature = "report", feature = "tracy"))]
+mod held;
 mod inner;
 mod ledger;
 mod limit;
@@ -69,4 +71,4 @@ pub use figures::{
 pub use limit::{Account, BudgetError, Limit, OverLimit};
 pub use pressure::{Level, Pressure, PressurePolicy};
 #[cfg(feature = "report")]
-pub use recording::{AccountEntry, Recording, SCHEMA, TagEntry};
+pub use recording::{AccountEntry, BlockEntry, Recording, SCHEMA, TagEntry};

@@ -37,6 +37,28 @@ fn json_comes_back_as_it_was() {
 }
 
 #[test]
+fn blocks_are_those_that_are_held() {
+    let budget = Budget::new();
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+    alloc.frame().alloc(1u8);
+    let kept = (alloc.pool_box([1u8; 10]), alloc.heap_box([1u8; 20_000]));
+    drop(alloc.heap_box([1u8; 30_000]));
+    alloc.end_frame();
+    let recording = budget.metrics().recording("");
+    let blocks = &recording.blocks;
+    assert_eq!(blocks.iter().map(|block| block.bytes).sum::<usize>(), alloc.stats().committed);
+    assert!(blocks.is_sorted_by_key(|block| block.address));
+    for (kind, address) in [("slab", kept.0.as_ptr().addr()), ("large block", kept.1.as_ptr().addr())] {
+        let of =
+            |block: &&framealloc_budget::BlockEntry| (block.address..block.address + block.bytes).contains(&address);
+        assert_eq!(blocks.iter().filter(of).map(|block| block.kind.as_str()).collect::<Vec<_>>(), [kind]);
+    }
+    assert_eq!(blocks.iter().filter(|block| block.kind == "chunk").count(), 1);
+    drop((alloc, kept));
+    assert_eq!(budget.metrics().recording("").blocks, []);
+}
+
+#[test]
 fn csv_has_the_figures_of_each_frame() {
     let recording = recording("", 30);
     let text = recording.to_csv();

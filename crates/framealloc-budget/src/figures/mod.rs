@@ -148,6 +148,11 @@ impl Metrics {
         Self { inner }
     }
 
+    #[cfg(feature = "report")]
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     /// The frames of the history, the oldest first.
     #[must_use]
     pub fn frames(&self) -> Vec<FrameRecord> {

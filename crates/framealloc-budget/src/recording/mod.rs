@@ -47,6 +47,21 @@ pub struct Recording {
     pub accounts: Vec<AccountEntry>,
     /// The frames, the oldest first.
     pub frames: Vec<FrameRecord>,
+    /// What was held from the backends when it was made, by address.
+    #[serde(default)]
+    pub blocks: Vec<BlockEntry>,
+}
+
+/// A block of memory that was held from a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BlockEntry {
+    /// What it is for: `chunk`, `slab` or `large block`.
+    pub kind: String,
+    /// Its first byte.
+    pub address: usize,
+    /// Its length.
+    pub bytes: usize,
 }
 
 /// A tag of a recording.
@@ -111,7 +126,20 @@ impl Metrics {
             tags: tags.collect(),
             accounts: accounts.collect(),
             frames: self.frames(),
+            blocks: self.blocks(),
         }
+    }
+}
+
+impl Metrics {
+    fn blocks(&self) -> Vec<BlockEntry> {
+        let held: Vec<_> = self.inner().held.lock().blocks.values().copied().collect();
+        let mut blocks: Vec<_> = held
+            .into_iter()
+            .map(|block| BlockEntry { kind: block.resource.to_string(), address: block.address, bytes: block.bytes })
+            .collect();
+        blocks.sort_unstable_by_key(|block| block.address);
+        blocks
     }
 }
 

@@ -7,7 +7,6 @@
 mod raw;
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use framealloc_core::{HeldBlock, Resource, Stage};
@@ -15,6 +14,7 @@ use parking_lot::Mutex;
 use tracy_client::{Client, FrameName, PlotConfiguration, PlotFormat, PlotName};
 
 use crate::figures::FrameRecord;
+use crate::held::Held;
 use crate::tree::{Node, Tree};
 pub(crate) use raw::{Place, Zone};
 
@@ -60,24 +60,13 @@ impl Kind {
 pub(crate) struct Tracy {
     name: OnceLock<String>,
     names: OnceLock<Names>,
-    blocks: Mutex<Blocks>,
     /// Of tags, by their number.
     plots: Mutex<Vec<PlotName>>,
 }
 
-/// The blocks that are held, so that a viewer which comes later sees them, too.
-#[derive(Default)]
-struct Blocks {
-    held: HashMap<usize, HeldBlock>,
-    /// The connection that was told of them.
-    told: Option<u64>,
-}
-
-impl Blocks {
-    /// Whether the viewer that looks at this thread's stage has been told of them.
-    fn are_told(&self) -> bool {
-        self.told.is_some() && self.told == connection()
-    }
+/// Whether the viewer that looks at this thread's stage has been told of the blocks that are held.
+fn is_told(held: &Held) -> bool {
+    held.told.is_some() && held.told == connection()
 }
 
 /// The number of the connection that this thread's innermost stage is told over.
@@ -123,31 +112,25 @@ impl Tracy {
         self.names().blocks[Kind::of(resource) as usize]
     }
 
-    pub(crate) fn taken(&self, block: &HeldBlock) {
-        let mut blocks = self.blocks.lock();
-        // Told under the lock: the viewer ends the session if an address comes twice.
-        if blocks.are_told() {
+    /// A block appears; the viewer would end the session if its address were there already.
+    pub(crate) fn taken(&self, held: &Held, block: &HeldBlock) {
+        if is_told(held) {
             self.pool(block.resource).allocated(block.address, block.bytes);
         }
-        blocks.held.insert(block.address, *block);
     }
 
-    pub(crate) fn giving_back(&self, block: &HeldBlock) {
-        let mut blocks = self.blocks.lock();
-        // One that was taken for the list itself is not on it.
-        if blocks.held.remove(&block.address).is_some() && blocks.are_told() {
+    pub(crate) fn giving_back(&self, held: &Held, block: &HeldBlock) {
+        if is_told(held) {
             self.pool(block.resource).freed(block.address);
         }
     }
 
     /// The allocator is gone, and nothing is left of it.
-    pub(crate) fn detach(&self) {
-        let mut blocks = self.blocks.lock();
-        if blocks.told.take().is_some() {
+    pub(crate) fn detach(&self, held: &mut Held) {
+        if held.told.take().is_some() {
             let names = self.names();
             names.blocks.iter().chain([&names.threads]).for_each(|pool| pool.discard());
         }
-        blocks.held.clear();
     }
 
     pub(crate) fn enter(stage: Stage) {
@@ -169,12 +152,12 @@ impl Tracy {
     }
 
     /// The end of a frame, inside its stage.
-    pub(crate) fn end_frame(&self, record: &FrameRecord, tree: &Tree) {
+    pub(crate) fn end_frame(&self, record: &FrameRecord, tree: &Tree, held: &mut Held) {
         let Some(client) = Client::running().filter(|_| Client::is_connected()) else {
-            self.blocks.lock().told = None;
+            held.told = None;
             return;
         };
-        self.greet();
+        self.greet(held);
         let names = self.names();
         client.secondary_frame_mark(names.frame);
         client.plot(names.bytes, record.bytes as f64);
@@ -199,19 +182,17 @@ impl Tracy {
     }
 
     /// Tells a viewer that is new of all blocks that are held.
-    fn greet(&self) {
+    fn greet(&self, held: &mut Held) {
         // A stage that began before the viewer came has no zone: then the next frame's end has.
         let Some(connection) = connection() else { return };
-        let mut blocks = self.blocks.lock();
-        if blocks.told == Some(connection) {
+        if held.told == Some(connection) {
             return;
         }
-        let names = self.names();
-        names.blocks.iter().for_each(|pool| pool.discard());
-        for block in blocks.held.values() {
+        self.names().blocks.iter().for_each(|pool| pool.discard());
+        for block in held.blocks.values() {
             self.pool(block.resource).allocated(block.address, block.bytes);
         }
-        blocks.told = Some(connection);
+        held.told = Some(connection);
     }
 }
 

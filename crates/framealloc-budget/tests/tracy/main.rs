@@ -194,8 +194,9 @@ impl Seen {
         let mut missing: BTreeSet<_> = zones.iter().map(|&name| name.to_owned()).collect();
         let mut open: BTreeMap<u32, Vec<(String, String)>> = BTreeMap::new();
         let mut thread = 0;
-        let (mut marked, mut left) = (false, false);
-        while !marked || !left || !missing.is_empty() {
+        // The thread whose last zone was seen: what follows is of its allocator's end.
+        let (mut marked, mut left) = (false, None);
+        while !marked || left.is_none() || !missing.is_empty() {
             match viewer.next_event().unwrap_or_else(|error| panic!("{error}; so far {seen:#?}")) {
                 Event::FrameMark { name } => {
                     let name = viewer.frame_name(name).unwrap();
@@ -229,6 +230,7 @@ impl Seen {
                     seen.held.entry(pool.clone()).or_default().clear();
                     *seen.discards.entry(pool).or_default() += 1;
                 }
+                Event::ZoneBegin { .. } | Event::ZoneEnd if left == Some(thread) => {}
                 Event::ZoneBegin { srcloc } => {
                     let place = viewer.source_location(srcloc).unwrap();
                     let stack = open.entry(thread).or_default();
@@ -239,7 +241,9 @@ impl Seen {
                     let zone = open.entry(thread).or_default().pop().expect("a zone that began");
                     missing.remove(&zone.0);
                     // The last frame's end, in which its plots lie.
-                    left |= zone.0 == "end frame" && seen.plots.contains_key("over: frame");
+                    if zone.0 == "end frame" && seen.plots.contains_key("over: frame") {
+                        left = Some(thread);
+                    }
                 }
                 Event::ThreadContext { thread: now } => thread = now,
                 Event::ZoneBeginAlloc(_) | Event::Terminate | Event::Other(_) => {}
