@@ -462,6 +462,35 @@ fn survey_counts_what_each_slab_holds_and_what_a_trim_would_give_back() {
 }
 
 #[test]
+fn sizes_tell_what_is_handed_out_and_what_is_free() {
+    let (pool, _source) = pool();
+    let size = |class| pool.sizes()[class::size_index(class)];
+    let class = class_of::<[u64; 4]>();
+    assert_eq!((size(class).slots, size(class).outstanding, size(class).free), (0, 0, 0));
+    let all: Vec<_> = (0..5000u64).map(|i| pool.alloc_box([i; 4])).collect();
+    let other = pool.alloc_box([0u8; 4000]);
+    let (slots, batch) = (SLAB / class::size(class), class::batch(class));
+    let of = size(class);
+    assert_eq!(of.size, class::size(class));
+    let slabs = 5000usize.div_ceil(slots - slots / 16);
+    assert!((5000..=slabs * slots).contains(&of.slots), "{of:?}");
+    assert!((5000..5000 + batch).contains(&of.outstanding) && of.free == 0, "{of:?}");
+    let large = size(class_of::<[u8; 4000]>());
+    assert!(large.size >= 4000 && large.outstanding > 0 && large.slots >= large.outstanding, "{large:?}");
+    drop((all, other));
+    // What this thread keeps for itself counts as handed out.
+    let of = size(class);
+    assert!(of.outstanding <= class::limit(class) && of.free >= 5000 - class::limit(class), "{of:?}");
+    assert!((5000..5000 + batch).contains(&(of.outstanding + of.free)), "{of:?}");
+    let stats = pool.stats();
+    let bytes =
+        |figure: fn(&crate::ClassStats) -> usize| pool.sizes().iter().map(|of| figure(of) * of.size).sum::<usize>();
+    assert_eq!((bytes(|of| of.outstanding), bytes(|of| of.free)), (stats.outstanding_bytes, stats.depot_bytes));
+    pool.trim();
+    assert_eq!((size(class).slots, size(class).outstanding, size(class).free), (0, 0, 0));
+}
+
+#[test]
 fn slabs_are_told_apart_by_quarters() {
     let quarter = |outstanding, slots| {
         let mut of = crate::SlabStats::default();
