@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     settings: Mutex<Settings>,
     pub(crate) history: Mutex<History>,
     attached: Mutex<Attached>,
+    #[cfg(feature = "live")]
+    pub(crate) live: Arc<crate::live::Tap>,
 }
 
 #[derive(Default)]
@@ -109,6 +111,8 @@ impl Inner {
             settings: Mutex::default(),
             history: Mutex::new(History::new(HISTORY)),
             attached: Mutex::default(),
+            #[cfg(feature = "live")]
+            live: Arc::default(),
         }
     }
 
@@ -491,6 +495,8 @@ impl Inner {
         if let Some(record) = { self.history.lock().frames().next_back().cloned() } {
             crate::gauges::set(&record, &self.tree);
         }
+        #[cfg(feature = "live")]
+        self.live.note(self);
         if let Some(callback) = callback.take() {
             told.iter().for_each(|pressure| callback(pressure));
         }
