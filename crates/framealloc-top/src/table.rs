@@ -188,10 +188,10 @@ impl Columns {
         Self(chosen)
     }
 
-    /// With no name cut, and without a history, for text.
+    /// With no name cut, and without what takes more than one frame, for text.
     pub(crate) fn of_text(rows: &[Row<'_>]) -> Self {
         let Self(mut columns) = Self::of(rows, u16::MAX);
-        columns.retain(|&(column, _)| column != Column::History);
+        columns.retain(|&(column, _)| !matches!(column, Column::Peak | Column::History));
         Self(columns)
     }
 

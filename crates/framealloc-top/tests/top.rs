@@ -55,12 +55,12 @@ fn once_prints_a_frame_of_a_running_game() {
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     assert!(said.starts_with("a small game\nframe "), "{said}");
-    assert!(row("physics").starts_with("physics 32.0 KiB 32.0 KiB H █████░░░░░ 50 % 64.0 KiB"), "{said}");
-    assert!(row("contacts").starts_with("contacts 24.0 KiB 24.0 KiB S ██████████ 150 % ~16.0 KiB"), "{said}");
+    assert!(row("physics").starts_with("physics 32.0 KiB H █████░░░░░ 50 % 64.0 KiB"), "{said}");
+    assert!(row("contacts").starts_with("contacts 24.0 KiB S ██████████ 150 % ~16.0 KiB"), "{said}");
     assert!(row("frame ").contains("bytes 32.0 KiB") && row("worst").contains("32.0 KiB"), "{said}");
     let committed = row("committed ");
     let last = framealloc_budget::bytes::display(budget.metrics().last().unwrap().committed).to_string();
-    assert!(committed.starts_with(&format!("committed {last} {last} n")) && committed.contains("8.00 MiB"), "{said}");
+    assert!(committed.starts_with(&format!("committed {last} n")) && committed.contains("8.00 MiB"), "{said}");
 }
 
 #[test]

@@ -239,11 +239,21 @@ mod tests {
         (tap.stats().copied, tap.stats().skipped)
     }
 
+    /// What another thread makes of it; a panic if that waits for this one.
+    fn elsewhere<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(f()));
+        told.recv_timeout(std::time::Duration::from_secs(60)).expect("it waits for what this thread holds")
+    }
+
     #[test]
     fn a_slot_in_use_is_not_waited_for() {
         let (budget, mut alloc, tap) = watched();
         let in_use = tap.slot.lock();
-        (0..3).for_each(|_| _ = alloc.end_frame());
+        let mut alloc = elsewhere(move || {
+            (0..3).for_each(|_| _ = alloc.end_frame());
+            alloc
+        });
         assert_eq!((counts(&tap), budget.metrics().last().unwrap().frame), ((0, 3), 3));
         assert_eq!(tap.take(&mut Snapshot::default(), &mut Vec::new()), None);
         drop(in_use);
@@ -251,7 +261,8 @@ mod tests {
         assert_eq!(counts(&tap), (1, 3));
         // The same while the history is read elsewhere.
         let read = budget.inner.history.lock();
-        tap.note(&budget.inner);
+        let (note, inner) = (tap.clone(), budget.inner.clone());
+        elsewhere(move || note.note(&inner));
         drop(read);
         assert_eq!(counts(&tap), (1, 4));
     }
@@ -270,6 +281,25 @@ mod tests {
         alloc.end_frame();
         assert_eq!((tap.take(&mut copy, &mut paths), copy.record.frame, counts(&tap)), (Some(true), 4, (4, 2)));
         assert_eq!(paths.iter().map(|path| &**path).collect::<Vec<_>>(), ["", "a"], "each path once");
+    }
+
+    #[test]
+    fn a_slot_in_use_is_looked_at_again() {
+        use std::io::{BufRead, BufReader, Write};
+
+        let budget = Budget::new();
+        let view = budget.serve_live(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let stream = std::net::TcpStream::connect(view.address()).unwrap();
+        (&stream).write_all(super::super::greeting().as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        assert!(lines.next().unwrap().unwrap().contains("hello"));
+        // The viewers' thread is woken for a copy that it cannot take, and not woken again.
+        let mut in_use = view.tap.slot.lock();
+        (in_use.fresh, in_use.copy.record.frame) = (true, 77);
+        view.waker.wake().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(in_use);
+        assert!(lines.next().unwrap().unwrap().contains("\"frame\":77,"));
     }
 
     #[test]
