@@ -49,7 +49,7 @@ const MOST_FRAMES: usize = 1_000_000;
 /// [`on_pressure`](Self::on_pressure) it is neither charged nor counted, then or later; what is given back there is.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Default for Budget {

@@ -79,6 +79,8 @@ pub(crate) struct Inner {
     pub(crate) held: Mutex<crate::held::Held>,
     #[cfg(feature = "tracy")]
     pub(crate) tracy: crate::tracy::Tracy,
+    #[cfg(feature = "live")]
+    pub(crate) live: Arc<crate::live::Tap>,
 }
 
 #[derive(Default)]
@@ -119,6 +121,8 @@ impl Inner {
             held: Mutex::default(),
             #[cfg(feature = "tracy")]
             tracy: crate::tracy::Tracy::default(),
+            #[cfg(feature = "live")]
+            live: Arc::default(),
         }
     }
 
@@ -533,6 +537,8 @@ impl Inner {
             #[cfg(feature = "tracy")]
             self.tracy.end_frame(&record, &self.tree, &mut self.held.lock());
         }
+        #[cfg(feature = "live")]
+        self.live.note(self);
         if let Some(callback) = callback.take() {
             told.iter().for_each(|pressure| callback(pressure));
         }

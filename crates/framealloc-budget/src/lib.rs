@@ -29,6 +29,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `config` | budgets from TOML and JSON files, with overrides for platforms |
+//! | `live` | a [`LiveView`]: the program's frames as they end, for `framealloc-top` in a terminal |
 //! | `metrics` | figures of each frame as gauges of the [`metrics`](https://docs.rs/metrics) facade: `framealloc_frame_bytes` and others, tags as labels |
 //! | `report` | recordings of frames: a page of HTML, JSON, CSV, Chrome traces, collapsed stacks |
 //! | `svg` | recordings as pictures for documents |
@@ -51,6 +52,8 @@ mod held;
 mod inner;
 mod ledger;
 mod limit;
+#[cfg(feature = "live")]
+pub mod live;
 mod pressure;
 #[cfg(feature = "report")]
 mod recording;
@@ -69,6 +72,8 @@ pub use figures::{
     AccountReport, Advice, FrameRecord, Metrics, Report, SizeRecord, Summary, TagRecord, TagReport, ThreadRecord,
 };
 pub use limit::{Account, BudgetError, Limit, OverLimit};
+#[cfg(feature = "live")]
+pub use live::{LiveConfig, LiveError, LiveStats, LiveView};
 pub use pressure::{Level, Pressure, PressurePolicy};
 #[cfg(feature = "report")]
 pub use recording::{AccountEntry, BlockEntry, Recording, SCHEMA, TagEntry};

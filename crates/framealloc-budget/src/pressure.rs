@@ -9,6 +9,7 @@ use crate::limit::{Account, BudgetError};
 
 /// How close an account is to its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "live", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Level {
     /// Below the soft limit.
     #[default]

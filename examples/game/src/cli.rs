@@ -1,6 +1,7 @@
 //! The command line. A bad argument is one line on stderr and exit code 2.
 
 use std::fs::OpenOptions;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -51,11 +52,25 @@ pub struct Books {
     /// Also write a page about framealloc's frames to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Show framealloc's frames, as they end, at this address of this machine, such as 127.0.0.1:4627: watch them with
+    /// framealloc-top. 600 are over soon, 20000 not
+    #[arg(long, value_name = "ADDRESS", value_parser = own_address)]
+    pub live: Option<SocketAddr>,
+}
+
+/// One of this machine alone, with a port.
+fn own_address(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "it is not an address and a port".to_owned())?;
+    // A free port would be found by nobody.
+    if !address.ip().is_loopback() || address.port() == 0 {
+        return Err("frames are shown on this machine only: an address such as 127.0.0.1, and a port from 1".to_owned());
+    }
+    Ok(address)
 }
 
 impl Books {
     fn is_asked_for(&self) -> bool {
-        self.budget.is_some() || self.html.is_some()
+        self.budget.is_some() || self.html.is_some() || self.live.is_some()
     }
 
     /// The budget, without limits if only figures are asked for; `None` if nothing is.
@@ -66,7 +81,7 @@ impl Books {
     pub fn open(&self) -> Result<Option<Budget>, String> {
         match &self.budget {
             Some(path) => Budget::load(path).map(Some).map_err(|error| error.to_string()),
-            None => Ok(self.html.as_ref().map(|_| Budget::new())),
+            None => Ok(self.is_asked_for().then(Budget::new)),
         }
     }
 }
@@ -112,7 +127,10 @@ impl Args {
         })?;
         if args.books.is_asked_for() && (args.soak.is_some() || !args.variant.variants().contains(&Memory::Framealloc))
         {
-            return Err(("error: '--budget' and '--html' are for framealloc, which is not played".to_owned(), 2));
+            return Err((
+                "error: '--budget', '--html' and '--live' are for framealloc, which is not played".to_owned(),
+                2,
+            ));
         }
         // Read again by the process that plays; here for the mistakes in it.
         args.books.open().map_err(|error| (format!("error: {error}"), 2))?;
@@ -162,7 +180,7 @@ mod tests {
     #[test]
     fn a_mistake_is_one_line_and_code_2() {
         let missing = std::env::temp_dir().join("no-such-folder").join("out.json");
-        let mistakes: [&[&str]; 11] = [
+        let mistakes: [&[&str]; 16] = [
             &["--frames", "0"],
             &["--bodies", "0"],
             &["--threads", "0"],
@@ -173,6 +191,11 @@ mod tests {
             &["--soak", "999"],
             &["--soak", "2000", "--html", "page.html"],
             &["--variant", "vec", "--budget", "budget.toml"],
+            &["--variant", "vec", "--live", "127.0.0.1:4627"],
+            &["--live", "4627"],
+            &["--live", "localhost"],
+            &["--live", "0.0.0.0:4627"],
+            &["--live", "127.0.0.1:0"],
             &["--json", missing.to_str().unwrap()],
         ];
         for mistake in mistakes {

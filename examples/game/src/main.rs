@@ -24,6 +24,7 @@ mod variants;
 use std::process::ExitCode;
 
 use cli::{Args, Memory};
+use framealloc::LiveConfig;
 use game::{Outcome, play};
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
@@ -77,11 +78,13 @@ fn play_budgeted(args: &Args) -> Result<Outcome, String> {
 
     let settings = args.settings();
     let Some(budget) = args.books.open()? else { return play::<FrameAlloc>(&settings) };
+    let title = format!("The headless game: {} bodies, {} workers", settings.bodies, settings.threads);
+    let view = args.books.live.map(|address| budget.serve_live(LiveConfig::new(address).with_title(&title)));
+    let _view = view.transpose().map_err(|error| error.to_string())?;
     hold_to(budget.clone());
     let outcome = play::<FrameAlloc>(&settings)?;
     let metrics = budget.metrics();
     if let Some(path) = &args.books.html {
-        let title = format!("The headless game: {} bodies, {} workers", settings.bodies, settings.threads);
         std::fs::write(path, metrics.recording(title).to_html())
             .map_err(|error| format!("cannot write '{}': {error}", path.display()))?;
     }

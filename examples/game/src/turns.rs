@@ -65,6 +65,9 @@ impl Player {
                     command.arg(flag).arg(path);
                 }
             }
+            if let Some(address) = books.live {
+                command.arg("--live").arg(address.to_string());
+            }
         }
         let mut child = command
             .stdin(Stdio::piped())

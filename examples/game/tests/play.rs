@@ -1,6 +1,11 @@
 //! The program as its users run it.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use framealloc::live::{Message, greeting};
 
 fn game(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_game")).args(words).output().expect("the game starts")
@@ -70,6 +75,50 @@ fn a_page_about_the_frames_is_written() {
     assert!(
         page.starts_with("<!doctype html>") && page.contains("render/visibility") && page.contains("\"all_frames\":6")
     );
+}
+
+#[test]
+fn frames_can_be_watched_while_it_is_played() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let words = ["--frames", "1000000", "--bodies", "60", "--variant", "framealloc", "--live", &address];
+    let output = game(&words);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && errors.contains(&format!("cannot be shown at {address}")), "{errors}");
+    drop(taken);
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_game"));
+    let mut game = command.args(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the game starts");
+    let start = Instant::now();
+    let mut stream = loop {
+        if let Ok(stream) = TcpStream::connect(&address) {
+            break stream;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "nobody listens");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    stream.write_all(greeting().as_bytes()).unwrap();
+    let (mut tags, mut last, mut frames) = (Vec::new(), 0, 0);
+    for line in BufReader::new(stream).lines() {
+        match Message::read(&line.unwrap()).unwrap() {
+            Message::Hello(hello) => {
+                assert_eq!(hello.title, "The headless game: 60 bodies, 2 workers");
+                tags = hello.tags;
+            }
+            Message::Tags(new) => tags.extend(new.paths),
+            Message::Frame(frame) => {
+                assert!(frame.record.frame > last && frame.record.bytes > 0);
+                (last, frames) = (frame.record.frame, frames + 1);
+            }
+            other => panic!("{other:?}"),
+        }
+        if frames == 20 {
+            break;
+        }
+    }
+    assert!(frames == 20 && tags.iter().any(|tag| tag == "render/visibility"), "{frames} {tags:?}");
+    game.kill().unwrap();
+    game.wait().unwrap();
 }
 
 #[test]

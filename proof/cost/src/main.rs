@@ -1,5 +1,5 @@
 //! Loops that allocate and free, for their instructions to be counted: `cost LOOP ROUNDS`, or with a budget behind the allocator
-//! `cost LOOP ROUNDS budget`.
+//! `cost LOOP ROUNDS budget`; with the feature `live` also `live`, a budget whose frames are shown to nobody, and `watched`, to somebody.
 //!
 //! Start and end of a run are the same for any number of rounds, so that the difference of two runs is that of their rounds.
 
@@ -110,20 +110,58 @@ fn budget() -> Budget {
         })
 }
 
+/// Shows the budget's frames, if it is to be, to a viewer on a thread of its own, if there is to be one.
+#[cfg(feature = "live")]
+fn show(budget: &Budget, to: &str) -> Result<Option<framealloc::LiveView>, String> {
+    use std::io::{Read, Write};
+    if to == "budget" {
+        return Ok(None);
+    }
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let view = budget.serve_live(address).map_err(|error| error.to_string())?;
+    if to == "watched" {
+        let fail = |error: std::io::Error| error.to_string();
+        let mut stream = std::net::TcpStream::connect(view.address()).map_err(fail)?;
+        stream.write_all(framealloc::live::greeting().as_bytes()).map_err(fail)?;
+        thread::spawn(move || while let Ok(1..) = stream.read(&mut [0; 1 << 16]) {});
+        while view.viewers() == 0 {
+            thread::yield_now();
+        }
+    }
+    Ok(Some(view))
+}
+
+#[cfg(not(feature = "live"))]
+fn show(_budget: &Budget, to: &str) -> Result<(), String> {
+    if to == "budget" { Ok(()) } else { Err("it was built without the feature 'live'".into()) }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let (Some(name), Some(rounds)) = (arguments.get(1), arguments.get(2).and_then(|rounds| rounds.parse().ok())) else {
-        eprintln!("cost {LOOPS} ROUNDS [budget]");
+        eprintln!("cost {LOOPS} ROUNDS [budget|live|watched]");
         return ExitCode::from(2);
     };
+    let mut shown = None;
     let config = match arguments.get(3).map(String::as_str) {
         None => AllocConfig::default(),
-        Some("budget") => AllocConfig::default().with_governor(budget()),
+        Some(to @ ("budget" | "live" | "watched")) => {
+            let budget = budget();
+            match show(&budget, to) {
+                Ok(view) => shown = Some(view),
+                Err(error) => {
+                    eprintln!("{error}");
+                    return ExitCode::FAILURE;
+                }
+            }
+            AllocConfig::default().with_governor(budget)
+        }
         Some(other) => {
             eprintln!("there is nothing that is called '{other}' but a budget");
             return ExitCode::from(2);
         }
     };
+    let _shown = shown;
     let mut alloc = SmartAlloc::new(config);
     let pool = alloc.pool().clone();
     let mut objects = Vec::with_capacity(COUNT);

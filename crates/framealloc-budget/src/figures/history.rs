@@ -69,6 +69,11 @@ impl History {
         self.ring.drain(..surplus);
     }
 
+    #[cfg(feature = "live")]
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub(crate) fn frames(&self) -> impl DoubleEndedIterator<Item = &FrameRecord> + ExactSizeIterator + Clone {
         self.ring.iter()
     }
