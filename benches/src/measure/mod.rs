@@ -107,7 +107,7 @@ impl Plan {
     #[must_use]
     pub const fn short() -> Self {
         let effort = Effort { rounds: 3, slice: std::time::Duration::from_micros(500) };
-        Self { processes: 1, effort, debug_processes: 1, debug_levels: &[0], count_level: 0, game_frames: 60 }
+        Self { processes: 1, effort, debug_processes: 1, debug_levels: &[0], count_level: 0, game_frames: 30 }
     }
 }
 

@@ -78,6 +78,8 @@ fn play_budgeted(args: &Args) -> Result<Outcome, String> {
 
     let settings = args.settings();
     let Some(budget) = args.books.open()? else { return play::<FrameAlloc>(&settings) };
+    #[cfg(feature = "tracy")]
+    let _client = tracy_client::Client::start();
     let title = format!("The headless game: {} bodies, {} workers", settings.bodies, settings.threads);
     let view = args.books.live.map(|address| budget.serve_live(LiveConfig::new(address).with_title(&title)));
     let _view = view.transpose().map_err(|error| error.to_string())?;

@@ -14,7 +14,7 @@ fn game(words: &[&str]) -> Output {
 #[test]
 fn all_variants_read_back_the_same_data() {
     let path = std::env::temp_dir().join(format!("game-{}.json", std::process::id()));
-    let output = game(&["--frames", "4", "--bodies", "200", "--json", path.to_str().unwrap()]);
+    let output = game(&["--frames", "4", "--bodies", "60", "--json", path.to_str().unwrap()]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
 
