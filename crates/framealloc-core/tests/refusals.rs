@@ -299,21 +299,46 @@ fn a_governor_is_told_of_the_end_when_nothing_is_left() {
 
 #[test]
 fn a_vector_at_the_end_of_a_grant_grows_where_it_is() {
+    // At a multiple of 16, and not.
+    for before in [0, 1, 2] {
+        let grants = vec![(Some("tag"), 10_000)];
+        let strict = Arc::new(Strict { grants: Mutex::new(grants), ..Strict::of(1 << 20) });
+        let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(strict));
+        alloc.with_tag("tag", |a| {
+            (0..before).for_each(|word| _ = a.frame().alloc(word));
+            let room = 1250 - before;
+            let mut vec = a.frame().vec_with_capacity::<usize>(1);
+            let start = vec.as_ptr();
+            // Its own bytes and no copies: to the last of the grant.
+            for word in 0..room {
+                vec.try_push(word).map_err(|(error, _)| error).unwrap();
+                if vec.len() == vec.capacity() && vec.len() < room {
+                    vec.try_reserve_exact(1.max((room - vec.len()) / 2)).unwrap();
+                }
+            }
+            assert_eq!((vec.as_ptr(), vec.len()), (start, room));
+            assert!(vec.try_reserve_exact(1).is_err());
+        });
+        assert_eq!(alloc.end_frame().refused, 1);
+    }
+}
+
+#[test]
+fn a_block_that_is_not_the_last_one_asks_for_its_copy_only() {
     let grants = vec![(Some("tag"), 10_000)];
     let strict = Arc::new(Strict { grants: Mutex::new(grants), ..Strict::of(1 << 20) });
-    let alloc = SmartAlloc::new(AllocConfig::default().with_governor(strict));
+    let alloc = SmartAlloc::new(AllocConfig::default().with_governor(strict.clone()));
+    let left = || strict.grants.lock().unwrap()[0].1;
     alloc.with_tag("tag", |a| {
-        let mut vec = a.frame().vec_with_capacity::<u64>(1);
-        let start = vec.as_ptr();
-        // Its own bytes and no copies: to the last of the grant.
-        for word in 0..1250u64 {
-            vec.try_push(word).map_err(|(error, _)| error).unwrap();
-            if vec.len() == vec.capacity() && vec.len() < 1250 {
-                vec.try_reserve_exact(1.max((1250 - vec.len()) / 2)).unwrap();
-            }
-        }
-        assert_eq!((vec.as_ptr(), vec.len()), (start, 1250));
-        assert!(vec.try_push(0).is_err());
+        let mut vec = a.frame().vec_with_capacity::<u64>(10);
+        vec.extend(0..10);
+        let behind = a.frame().alloc([7u8; 400]);
+        assert_eq!(left(), 10_000 - 80 - 400);
+        // Would lie between the two.
+        vec.try_reserve_exact(10).unwrap();
+        assert_eq!(left(), 10_000 - 80 - 400 - 160);
+        vec.extend(10..20);
+        assert!(vec.iter().copied().eq(0..20) && behind.iter().all(|&byte| byte == 7));
     });
 }
 
