@@ -535,7 +535,7 @@ impl Inner {
             #[cfg(feature = "metrics")]
             crate::gauges::set(&record, &self.tree);
             #[cfg(feature = "tracy")]
-            self.tracy.end_frame(&record, &self.tree, &mut self.held.lock());
+            self.tracy.end_frame(&record, &self.tree, &self.held);
         }
         #[cfg(feature = "live")]
         self.live.note(self);

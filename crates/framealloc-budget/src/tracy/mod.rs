@@ -60,7 +60,7 @@ impl Kind {
 pub(crate) struct Tracy {
     name: OnceLock<String>,
     names: OnceLock<Names>,
-    /// Of tags, by their number.
+    /// Of tags, by their number, from 1.
     plots: Mutex<Vec<PlotName>>,
 }
 
@@ -152,24 +152,20 @@ impl Tracy {
     }
 
     /// The end of a frame, inside its stage.
-    pub(crate) fn end_frame(&self, record: &FrameRecord, tree: &Tree, held: &mut Held) {
-        let Some(client) = Client::running().filter(|_| Client::is_connected()) else {
-            held.told = None;
-            return;
-        };
-        self.greet(held);
+    pub(crate) fn end_frame(&self, record: &FrameRecord, tree: &Tree, held: &Mutex<Held>) {
+        // A stage that began before the viewer came has no zone: then the next frame's end has. Nor has one of a thread that has no
+        // queue to the client any more, which plots are sent through as well.
+        let (Some(client), Some(connection)) = (Client::running(), connection()) else { return };
+        self.greet(connection, &mut held.lock());
         let names = self.names();
         client.secondary_frame_mark(names.frame);
         client.plot(names.bytes, record.bytes as f64);
         client.plot(names.committed, record.committed as f64);
         client.plot(names.pools, record.pools as f64);
         let mut plots = self.plots.lock();
-        for node in tree.nodes_from(plots.len().max(1)) {
-            let first = plots.is_empty().then_some(names.bytes);
-            plots.extend(first);
-            plots.push(plot(format!("{}: {}", self.name(), node.path)));
-        }
-        for (&plot, tag) in plots.iter().zip(&record.tags).skip(1) {
+        let new = tree.nodes_from(plots.len() + 1);
+        plots.extend(new.iter().map(|node| plot(format!("{}: {}", self.name(), node.path))));
+        for (&plot, tag) in plots.iter().zip(record.tags.iter().skip(1)) {
             client.plot(plot, tag.peak as f64);
         }
         drop(plots);
@@ -182,9 +178,7 @@ impl Tracy {
     }
 
     /// Tells a viewer that is new of all blocks that are held.
-    fn greet(&self, held: &mut Held) {
-        // A stage that began before the viewer came has no zone: then the next frame's end has.
-        let Some(connection) = connection() else { return };
+    fn greet(&self, connection: u64, held: &mut Held) {
         if held.told == Some(connection) {
             return;
         }
