@@ -456,7 +456,7 @@ fn survey_counts_what_each_slab_holds_and_what_a_trim_would_give_back() {
     assert_eq!((survey.trimmable_bytes(), survey.fragmentation() > 0.99), (source.committed() - SLAB, true));
     assert_eq!(pool.trim(), survey.trimmable_bytes());
     let left = pool.survey();
-    assert_eq!((left.trimmable_bytes(), left.sizes.iter().map(|of| of.kept()).sum::<usize>()), (0, 1));
+    assert_eq!((left.trimmable_bytes(), left.sizes.iter().map(crate::SlabStats::kept).sum::<usize>()), (0, 1));
     drop(all);
     assert_eq!((pool.trim(), pool.survey().fragmentation()), (SLAB, 0.0));
 }
