@@ -138,6 +138,7 @@ pub struct SlabStats {
 
 impl SlabStats {
     /// Counts a slab with room for so many objects.
+    #[cfg(feature = "std")]
     pub(crate) fn add(&mut self, outstanding: usize, slots: usize) {
         self.outstanding += outstanding;
         match outstanding {
