@@ -420,19 +420,23 @@ fn one_viewer_too_many_is_told_so_and_all_others_are_shown_the_same() {
 
 #[test]
 fn connections_that_say_nothing_take_no_viewers_place() {
-    let budget = Budget::new();
+    let budget = rich_budget();
     let view = budget.serve_live(anywhere()).unwrap();
-    let viewer = Viewer::attach(&view);
+    let mut alloc = governed(&budget);
+    let (mut first, hello) = Viewer::attach(&view);
     let silent: Vec<_> = (0..40).map(|_| Viewer::connect(&view)).collect();
-    // Closed at once, or told after a second.
+    let second = Viewer::attach(&view);
+    assert_eq!(view.viewers(), 2);
+    // Closed when there were too many of them, or told after a second.
     for peer in silent {
         let told = peer.rest();
         assert!(told.is_empty() || told.contains("within a second"), "{told}");
     }
     assert_eq!(view.stats().refused, 40);
-    let second = Viewer::attach(&view);
-    assert_eq!(view.viewers(), 2);
-    drop((viewer, second));
+    let mut tags = hello.tags;
+    play(&mut alloc, 1);
+    assert_eq!(first.frame(&mut tags).unwrap().record, budget.metrics().last().unwrap());
+    drop(second);
 }
 
 #[test]

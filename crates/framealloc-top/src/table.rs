@@ -273,9 +273,8 @@ impl Columns {
     }
 }
 
-/// Writes what there is room for, and nothing outside of the buffer.
+/// Writes what there is room for in a place of the buffer.
 pub(crate) fn put(buffer: &mut Buffer, place: Rect, text: &str, style: Style) {
-    let place = place.intersection(buffer.area);
     if !place.is_empty() {
         buffer.set_stringn(place.x, place.y, text, place.width.into(), style);
     }

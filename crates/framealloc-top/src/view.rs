@@ -223,14 +223,12 @@ fn help(buffer: &mut Buffer, area: Rect) {
 
 #[cfg(test)]
 mod tests {
-    use framealloc_budget::Level;
     use framealloc_budget::live::Message;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
     use super::*;
     use crate::model::tests::{frame, hello, played};
-    use crate::table::color;
 
     fn view<'a>(model: &'a Model, state: &'a State) -> View<'a> {
         View { address: framealloc_budget::live::ADDRESS, state, retry: Some(Duration::from_millis(1600)), model }
@@ -297,8 +295,8 @@ mod tests {
             let x = (0..150).find(|&x| buffer[(x, y as u16)].symbol() == letter).unwrap();
             buffer[(x, y as u16)].fg
         };
-        assert_eq!(colors("physics", "S"), color(Level::Soft).fg.unwrap());
-        assert_eq!(colors("particles", "H"), color(Level::Hard).fg.unwrap());
+        assert_eq!(colors("physics", "S"), Color::Yellow);
+        assert_eq!(colors("particles", "H"), Color::Red);
     }
 
     #[test]
@@ -306,6 +304,9 @@ mod tests {
         let model = played(320);
         let (lines, _) = shown(30, 20, &view(&model, &State::Attached), &mut Settings::default());
         assert_eq!(row(&lines, "physics").split_whitespace().collect::<Vec<_>>(), ["physics", "1.04", "MiB", "S"]);
+        // What is less important than a gauge does not come instead of one.
+        let (wider, _) = shown(45, 20, &view(&model, &State::Attached), &mut Settings::default());
+        assert_eq!(row(&wider, "physics").split_whitespace().collect::<Vec<_>>(), ["physics", "1.04", "MiB", "S"]);
         assert_eq!(row(&lines, "particles").split_whitespace().collect::<Vec<_>>(), ["particles", "1.00", "MiB", "H"]);
         assert!(lines.iter().all(|line| line.chars().count() <= 30));
         let (lines, _) = shown(60, 20, &view(&model, &State::Attached), &mut Settings::default());

@@ -52,8 +52,8 @@ pub struct Books {
     /// Also write a page about framealloc's frames to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Show framealloc's frames, as they end, at this address of this machine, such as 127.0.0.1:4627: watch them with
-    /// framealloc-top. 600 are over soon, 20000 not
+    /// Show framealloc's frames, as they end, at this address of this machine, such as 127.0.0.1:4627, to framealloc-top; 600 of
+    /// them are over in half a minute
     #[arg(long, value_name = "ADDRESS", value_parser = own_address)]
     pub live: Option<SocketAddr>,
 }

@@ -228,13 +228,12 @@ impl Budget {
     /// copy of the frame's figures while somebody does.
     ///
     /// ```
-    /// use framealloc_budget::{Budget, LiveConfig, live};
+    /// use framealloc_budget::{Budget, LiveConfig};
     /// use framealloc_core::{AllocConfig, SmartAlloc};
     ///
-    /// # let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    /// # let _ = live::ADDRESS;
     /// let budget = Budget::new();
-    /// let view = budget.serve_live(LiveConfig::new(address).with_title("a game"))?;     // `live::ADDRESS`, or another
+    /// let free = ([127, 0, 0, 1], 0).into();                      // or `live::ADDRESS`, where viewers look
+    /// let view = budget.serve_live(LiveConfig::new(free).with_title("a game"))?;
     /// println!("watch it: framealloc-top {}", view.address());
     /// let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
     /// for frame in 0..100u32 {

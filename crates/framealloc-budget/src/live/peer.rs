@@ -80,13 +80,21 @@ impl Peer {
         self.is_watching() && self.out.is_empty()
     }
 
+    /// When one goes that is no viewer.
+    pub(super) fn goes_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Greeting { until } | State::Leaving { until } => Some(until),
+            State::Watching { .. } => None,
+        }
+    }
+
     /// When something is to happen if nothing does.
     pub(super) fn deadline(&self, patience: Duration) -> Option<Instant> {
         match self.state {
-            State::Greeting { until } | State::Leaving { until } => Some(until),
             State::Watching { .. } if self.out.is_empty() => None,
             // Patience may be without end.
             State::Watching { since } => since.checked_add(patience),
+            _ => self.goes_at(),
         }
     }
 

@@ -12,11 +12,11 @@ use super::tap::{Count, Tap};
 use super::wire::{Hello, Message, NewTags, SCHEMA, Snapshot};
 use super::{LiveConfig, MOST_VIEWERS};
 
-/// Connections that are no viewers, yet or any more, beside those that are.
-const OTHERS: usize = 8;
+/// Connections: those that are no viewers, yet or any more, too.
+const MOST_PEERS: usize = 2 * MOST_VIEWERS;
 
-const LISTENER: Token = Token(MOST_VIEWERS + OTHERS);
-pub(super) const WAKER: Token = Token(MOST_VIEWERS + OTHERS + 1);
+const LISTENER: Token = Token(MOST_PEERS);
+pub(super) const WAKER: Token = Token(MOST_PEERS + 1);
 
 /// Between frames that are sent, at least: of a program that has thousands of them a second, nobody sees more.
 const GAP: Duration = Duration::from_millis(4);
@@ -32,7 +32,7 @@ pub(super) struct Server {
     poll: Poll,
     listener: TcpListener,
     config: LiveConfig,
-    peers: [Option<Peer>; MOST_VIEWERS + OTHERS],
+    peers: [Option<Peer>; MOST_PEERS],
     /// The newest frame, its line, and how many were taken before it. The line is empty while nobody watches.
     copy: Snapshot,
     line: Vec<u8>,
@@ -66,7 +66,7 @@ impl Server {
             poll,
             listener,
             config,
-            peers: [const { None }; MOST_VIEWERS + OTHERS],
+            peers: [const { None }; MOST_PEERS],
             copy: Snapshot::default(),
             line: Vec::new(),
             frames: 0,
@@ -110,7 +110,6 @@ impl Server {
                 self.accept(now);
             }
             self.expire(now);
-            self.tap.set_viewers(self.viewers());
             if self.take_at.is_some_and(|at| at <= now) {
                 self.take(now);
             }
@@ -145,14 +144,28 @@ impl Server {
             };
             // Lines are whole, and a viewer is to see them when they are there.
             let _ = stream.set_nodelay(true);
-            let others = self.peers.iter().flatten().filter(|peer| !peer.is_watching()).count();
-            let place = self.peers.iter().position(Option::is_none).filter(|_| others < OTHERS);
+            let at = self.place();
             let interest = Interest::READABLE | Interest::WRITABLE;
-            match place.filter(|&at| self.poll.registry().register(&mut stream, Token(at), interest).is_ok()) {
-                Some(at) => self.peers[at] = Some(Peer::new(stream, now)),
-                None => self.tap.count(Count::Refused, 1),
+            match self.poll.registry().register(&mut stream, Token(at), interest) {
+                Ok(()) => self.peers[at] = Some(Peer::new(stream, now)),
+                Err(_) => self.tap.count(Count::Refused, 1),
             }
         }
+    }
+
+    /// Where a connection has room: at worst that of the one which has to go first of all that are no viewers. Whoever only holds
+    /// connections is not to keep viewers out, which say what they are at once.
+    fn place(&mut self) -> usize {
+        if let Some(at) = self.peers.iter().position(Option::is_none) {
+            return at;
+        }
+        let others = self.peers.iter().enumerate().filter_map(|(at, peer)| Some((peer.as_ref()?.goes_at()?, at)));
+        let (_, at) = others.min().expect("there are more places than viewers");
+        if self.peers[at].as_ref().is_some_and(Peer::is_greeting) {
+            self.tap.count(Count::Refused, 1);
+        }
+        self.forget(at);
+        at
     }
 
     fn hear(&mut self, at: usize, now: Instant) {

@@ -167,6 +167,7 @@ impl Tap {
         for count in [&self.copied, &self.skipped, &self.missed, &self.dropped, &self.refused] {
             count.store(0, Ordering::Relaxed);
         }
+        // Also if it is empty: a frame's end that has seen the last view's viewers may have been late.
         let _before = mem::replace(&mut *self.slot.lock(), Slot { waker: Some(waker), ..Slot::default() });
         Ok(())
     }
@@ -176,7 +177,7 @@ impl Tap {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// Once that thread has ended.
+    /// Once that thread has ended. The waker, which is a file to the system, goes with the slot.
     pub(super) fn close(&self) {
         self.set_viewers(0);
         let _before = mem::take(&mut *self.slot.lock());
@@ -290,6 +291,7 @@ mod tests {
         let budget = Budget::new();
         let view = budget.serve_live(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let stream = std::net::TcpStream::connect(view.address()).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
         (&stream).write_all(super::super::greeting().as_bytes()).unwrap();
         let mut lines = BufReader::new(stream).lines();
         assert!(lines.next().unwrap().unwrap().contains("hello"));

@@ -270,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_of_another_schema_is_refused_with_both() {
+        for line in [r#"{"hello":{"schema":2,"title":"","tags":[]}}"#, r#"{"hello":{"schema":2,"who":7}}"#] {
+            let why = Message::read(line).unwrap_err();
+            assert!(why.contains("schema 2") && why.contains("reads 1"), "{why}");
+        }
+    }
+
+    #[test]
     fn greetings_are_of_this_schema_or_told_why_not() {
         assert_eq!(check_greeting(greeting().as_bytes()), Ok(()));
         assert_eq!(check_greeting(b"framealloc-live 1\r\n"), Ok(()));
