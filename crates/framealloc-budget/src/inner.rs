@@ -345,14 +345,9 @@ impl Inner {
     #[cfg(any(feature = "report", feature = "tracy"))]
     pub(crate) fn giving_back(&self, block: &HeldBlock) {
         let mut held = self.held.lock();
-        // One that was taken for the list itself is not on it.
-        let known = held.blocks.remove(&block.address);
         #[cfg(feature = "tracy")]
-        if let Some(block) = known {
-            self.tracy.giving_back(&held, &block);
-        }
-        #[cfg(not(feature = "tracy"))]
-        let _ = known;
+        self.tracy.giving_back(&held, block);
+        held.blocks.remove(&block.address);
     }
 
     /// A sealed frame takes nothing from a backend.

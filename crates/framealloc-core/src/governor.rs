@@ -303,7 +303,7 @@ pub trait Governor: Send + Sync {
     }
 
     /// Told of a block that was taken, before anybody uses it, and of each one: also of those that the governor's other methods need,
-    /// about which it is not asked. Whatever is taken in here itself, it is not told of.
+    /// about which it is not asked. Of what is taken in here itself it is not told, neither now nor when that goes back.
     fn taken(&self, block: &HeldBlock) {
         let _ = block;
     }

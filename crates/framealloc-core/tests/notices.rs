@@ -167,16 +167,22 @@ fn each_block_is_told_when_it_is_taken_and_before_it_goes_back() {
 fn blocks_that_the_governors_own_calls_take_are_told_but_not_those_of_a_notice() {
     let count = |method: &'static str| {
         let (watcher, alloc) = watched(false);
-        let alloc: &'static SmartAlloc = Box::leak(Box::new(alloc));
-        let depth = AtomicUsize::new(0);
+        let alloc = Arc::new(alloc);
+        let kept: Arc<Mutex<Vec<HeapBox<[u8; 70_000]>>>> = Arc::default();
+        let (inner, keep, depth) = (Arc::downgrade(&alloc), kept.clone(), AtomicUsize::new(0));
         let meanwhile = move || {
             if depth.fetch_add(1, Ordering::SeqCst) == 0 {
-                std::mem::forget(alloc.heap_box([0u8; 70_000]));
+                let block = inner.upgrade().unwrap().heap_box([0u8; 70_000]);
+                keep.lock().unwrap().push(block);
             }
         };
         assert!(watcher.meanwhile.set((method, Box::new(meanwhile))).is_ok());
-        std::mem::forget(alloc.heap_box([0u8; 50_000]));
-        (watcher.held.lock().unwrap().len(), watcher.books.load(Ordering::SeqCst) < 70_000)
+        let outer = alloc.heap_box([0u8; 50_000]);
+        let counts = (watcher.held.lock().unwrap().len(), watcher.books.load(Ordering::SeqCst) < 70_000);
+        // Boxes keep their allocator, and that its governor.
+        drop((outer, std::mem::take(&mut *kept.lock().unwrap())));
+        assert_eq!(watcher.bytes(), 0, "of those that it was not told of, it is not told again");
+        counts
     };
     // It is not asked about the inner one in either case.
     assert_eq!(count("request"), (2, true));

@@ -20,6 +20,10 @@ const UNGOVERNED: u32 = 1 << 31;
 /// Set in [`Block::owner`] if the governor's verdict was [`Verdict::Heap`].
 const HEAP: u32 = 1 << 30;
 
+/// Set in [`Block::owner`] if the governor was not told of the block, because it was taken for a notice: then it is not told that it
+/// goes back either.
+const UNSEEN: u32 = 1 << 29;
+
 const RESOURCES: [Resource; 4] = [Resource::Chunk, Resource::Slab, Resource::Large, Resource::Sealed];
 
 /// Bytes of a chunk that is taken beyond a limit, at least.
@@ -251,9 +255,16 @@ impl Source {
             block.owner |= HEAP;
         }
         let mut panicked = None;
+        let mut seen = true;
         attempt(&mut panicked, || {
-            call(&self.governor, Call::Notice, (), |governor| governor.taken(&held(resource, &block)));
+            seen = call(&self.governor, Call::Notice, false, |governor| {
+                governor.taken(&held(resource, &block));
+                true
+            });
         });
+        if !seen {
+            block.owner |= UNSEEN;
+        }
         attempt(&mut panicked, || settle(size));
         if let Some(panic) = panicked {
             // It was told of the block, whatever it made of that: so it is told of the release too.
@@ -328,14 +339,16 @@ impl Source {
         let bytes = block.layout.size();
         let _stage = Staged::enter(&self.governor, Stage::GiveBack(resource));
         let mut panicked = None;
-        attempt(&mut panicked, || {
-            call(&self.governor, Call::Notice, (), |governor| governor.giving_back(&held(resource, &block)));
-        });
+        if block.owner & UNSEEN == 0 {
+            attempt(&mut panicked, || {
+                call(&self.governor, Call::Notice, (), |governor| governor.giving_back(&held(resource, &block)));
+            });
+        }
         attempt(&mut panicked, || {
             let mut chain = self.chain.lock();
             chain.live.remove(block.ptr);
             crate::annotate::passed_on(block.ptr.as_ptr(), bytes);
-            let backend = &mut chain.backends[(block.owner & !(UNGOVERNED | HEAP)) as usize];
+            let backend = &mut chain.backends[(block.owner & !(UNGOVERNED | HEAP | UNSEEN)) as usize];
             // SAFETY: by this function's contract the block came from this backend with this layout and is unused.
             unsafe { backend.deallocate(block.ptr, block.layout) };
         });
