@@ -23,6 +23,11 @@ impl Argument {
         (self.id, self.ours, self.what) == (&*verdict.id, verdict.ours, &*verdict.what)
     }
 
+    /// Whether it is about the game, which a short run does not play.
+    pub(super) fn is_of_the_game(&self) -> bool {
+        self.id == "game"
+    }
+
     /// As it is named where it is out of place.
     pub(super) fn name(&self) -> String {
         format!("{}: {}, {}", self.id, self.ours, self.what)

@@ -42,9 +42,8 @@ fn read(file: &Path) -> Result<String, String> {
 pub fn judge(data: &Data) -> Result<(), String> {
     let verdicts: Vec<_> = verdicts::all(&crate::rows(), data);
     let mut faults = judgement::faults(arguments::ALL, &verdicts);
-    faults.extend(
-        judgement::stray(arguments::ALL, &verdicts).map(|it| format!("an argument about no bar: {}", it.name())),
-    );
+    let stray = judgement::stray(arguments::ALL, &verdicts).filter(|it| data.game.is_some() || !it.is_of_the_game());
+    faults.extend(stray.map(|it| format!("an argument about no bar: {}", it.name())));
     let judged: Vec<_> = verdicts.into_iter().filter(|verdict| verdict.repeats).collect();
     for argument in judgement::spare(arguments::ALL, &judged) {
         eprintln!("holds now: take the argument out: {}", argument.name());

@@ -34,7 +34,8 @@ fn place_holder(place: &str, rows: &[Row], data: &Data) -> Result<String, String
             "resident" if data.resident.is_empty() => Err("the memory of pools was not measured".to_owned()),
             #[cfg(feature = "heaps")]
             "resident" => Ok(tables::resident(data)),
-            "game" => data.game.as_ref().map(tables::game).ok_or_else(|| "the game was not played".to_owned()),
+            // A short run does not play it, and its page is read by nobody.
+            "game" => Ok(data.game.as_ref().map_or_else(|| "It was not played.\n".to_owned(), tables::game)),
             "scaling" => {
                 let of = |scaling| tables::scaling(rows, data, scaling);
                 data.scaling.as_ref().map(of).ok_or_else(|| "scaling was not measured".to_owned())
