@@ -112,7 +112,7 @@ impl Tracy {
         self.names().blocks[Kind::of(resource) as usize]
     }
 
-    /// A block appears; the viewer would end the session if its address were there already.
+    /// A block appears; the viewer would hang up if its address were there already.
     pub(crate) fn taken(&self, held: &Held, block: &HeldBlock) {
         if is_told(held) {
             self.pool(block.resource).allocated(block.address, block.bytes);

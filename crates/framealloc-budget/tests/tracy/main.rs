@@ -218,7 +218,7 @@ impl Seen {
                 Event::MemAlloc { pool, address, size } => {
                     let pool = viewer.pool_name(pool).unwrap();
                     let before = seen.held.entry(pool.clone()).or_default().insert(address, size);
-                    assert_eq!(before, None, "{pool}: the viewer would end the session");
+                    assert_eq!(before, None, "{pool}: the viewer would hang up");
                     seen.blocks.insert((pool, address, size));
                 }
                 Event::MemFree { pool, address } => {
