@@ -9,6 +9,9 @@ use framealloc_core::HeldBlock;
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) blocks: HashMap<usize, HeldBlock>,
+    /// Those of the last frame's end.
+    #[cfg(feature = "report")]
+    pub(crate) last: Vec<HeldBlock>,
     /// The viewer's connection that was told of them.
     #[cfg(feature = "tracy")]
     pub(crate) told: Option<u64>,

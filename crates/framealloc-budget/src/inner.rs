@@ -520,6 +520,13 @@ impl Inner {
             }));
             self.sum_up_tags(stats, threads, &mut record, &mut history, &policy, &mut told);
             self.sum_up_accounts(&mut record, &mut history, &policy, &mut told);
+            // A warm frame takes nothing, and changes nothing here.
+            #[cfg(feature = "report")]
+            if record.traffic != 0 {
+                let crate::held::Held { blocks, last, .. } = &mut *self.held.lock();
+                last.clear();
+                last.extend(blocks.values().copied());
+            }
             history.push(record);
             for (account, limit) in &pending {
                 self.apply(account, limit);

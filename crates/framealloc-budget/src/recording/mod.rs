@@ -47,7 +47,7 @@ pub struct Recording {
     pub accounts: Vec<AccountEntry>,
     /// The frames, the oldest first.
     pub frames: Vec<FrameRecord>,
-    /// What was held from the backends when it was made, by address.
+    /// What was held from the backends when the last frame had ended, by address.
     #[serde(default)]
     pub blocks: Vec<BlockEntry>,
 }
@@ -133,7 +133,7 @@ impl Metrics {
 
 impl Metrics {
     fn blocks(&self) -> Vec<BlockEntry> {
-        let held: Vec<_> = self.inner().held.lock().blocks.values().copied().collect();
+        let held = self.inner().held.lock().last.clone();
         let mut blocks: Vec<_> = held
             .into_iter()
             .map(|block| BlockEntry { kind: block.resource.to_string(), address: block.address, bytes: block.bytes })
