@@ -102,8 +102,8 @@ pub struct FrameEnd<'a> {
     pub pool: &'a crate::Pool,
 }
 
-/// Bytes of a slab.
-const SLAB_BYTES: usize = 64 << 10;
+/// Bytes of a slab of pooled objects.
+pub(crate) const SLAB_BYTES: usize = 64 << 10;
 
 /// How many sizes pooled objects have.
 pub const POOL_SIZES: usize = 18;

@@ -17,7 +17,7 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::unwind::{attempt, resume};
 
 /// Bytes of a slab, and its alignment.
-pub(super) const SLAB: usize = 64 << 10;
+pub(super) const SLAB: usize = crate::stats::SLAB_BYTES;
 
 /// The key of a slab whose pool is closed: no thread's cache bears it.
 pub(super) const CLOSED: u64 = u64::MAX;
