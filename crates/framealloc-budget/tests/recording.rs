@@ -194,3 +194,21 @@ fn a_picture_of_nothing_and_one_of_more_frames_than_pixels_can_be_drawn() {
         assert!(svg.len() < 40_000, "{frames}: {}", svg.len());
     }
 }
+
+#[cfg(feature = "svg")]
+#[test]
+fn a_picture_shows_limits_and_the_fullest_frame_of_each_column() {
+    let budget = Budget::new().with_frame(Limit::soft(kib(700)).with_hard(1 << 30));
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+    for frame in 0..2000usize {
+        // A burst that is neither the first nor the last frame of its column.
+        let bytes = if frame == 1003 { 4 << 20 } else { 64 };
+        assert_eq!(alloc.frame().alloc_slice_fill(bytes, 1u8).len(), bytes);
+        alloc.end_frame();
+    }
+    let svg = budget.metrics().recording("").to_svg(200, 300).unwrap();
+    assert!(svg.contains("soft limit: 700 KiB"), "{svg}");
+    // It would leave no height for the rest.
+    assert!(!svg.contains("hard limit"), "{svg}");
+    assert!(svg.contains("MiB"), "the burst decides over the scale: {svg}");
+}

@@ -32,27 +32,9 @@ struct Names {
     bytes: PlotName,
     committed: PlotName,
     pools: PlotName,
-    /// By [`Kind`].
+    /// Of chunks, slabs and large blocks.
     blocks: [raw::Pool; 3],
     threads: raw::Pool,
-}
-
-/// What blocks are told apart by.
-#[derive(Clone, Copy)]
-enum Kind {
-    Chunk,
-    Slab,
-    Large,
-}
-
-impl Kind {
-    fn of(resource: Resource) -> Self {
-        match resource {
-            Resource::Chunk => Self::Chunk,
-            Resource::Slab => Self::Slab,
-            _ => Self::Large,
-        }
-    }
 }
 
 /// One budget's part of what a viewer sees.
@@ -109,7 +91,11 @@ impl Tracy {
     }
 
     fn pool(&self, resource: Resource) -> raw::Pool {
-        self.names().blocks[Kind::of(resource) as usize]
+        self.names().blocks[match resource {
+            Resource::Chunk => 0,
+            Resource::Slab => 1,
+            _ => 2,
+        }]
     }
 
     /// A block appears; the viewer would hang up if its address were there already.
