@@ -20,6 +20,7 @@ pub unsafe trait TryAllocator {
     /// # Errors
     ///
     /// If there is no memory.
+    #[track_caller]
     fn try_allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError>;
 
     /// Takes a block back.
@@ -38,6 +39,7 @@ pub unsafe trait TryAllocator {
     /// # Safety
     ///
     /// As for [`Allocator::grow`], without its demand that `new` be larger.
+    #[track_caller]
     unsafe fn try_resize(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: by the caller's promise.
         unsafe { self.relocate(memory, old, new) }
@@ -71,6 +73,7 @@ pub unsafe trait TryAllocator {
     /// # Safety
     ///
     /// As for [`Allocator::grow_zeroed`].
+    #[track_caller]
     unsafe fn try_grow_zeroed(
         &self,
         memory: NonNull<u8>,
@@ -102,6 +105,7 @@ pub struct Fallible<A>(pub(crate) A);
 // SAFETY: forwards to an allocator that keeps the same contract.
 unsafe impl<A: TryAllocator> Allocator for Fallible<A> {
     #[inline]
+    #[track_caller]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, NoMemory> {
         self.0.try_allocate(layout).map_err(|_| NoMemory)
     }
@@ -113,18 +117,21 @@ unsafe impl<A: TryAllocator> Allocator for Fallible<A> {
     }
 
     #[inline]
+    #[track_caller]
     unsafe fn grow(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
         // SAFETY: as above.
         unsafe { self.0.try_resize(memory, old, new) }.map_err(|_| NoMemory)
     }
 
     #[inline]
+    #[track_caller]
     unsafe fn grow_zeroed(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
         // SAFETY: as above.
         unsafe { self.0.try_grow_zeroed(memory, old, new) }.map_err(|_| NoMemory)
     }
 
     #[inline]
+    #[track_caller]
     unsafe fn shrink(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
         // SAFETY: as above.
         unsafe { self.0.try_resize(memory, old, new) }.map_err(|_| NoMemory)

@@ -159,6 +159,25 @@ pub struct TagUse {
     pub kept: isize,
 }
 
+/// A block of frame memory that was handed out: the one among many that a sample is taken of.
+#[cfg(feature = "sample")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// The line that asked for it: of the program, as far as this crate's methods were called. What a collection of another crate
+    /// asks for, maps among them, is that crate's.
+    pub site: &'static core::panic::Location<'static>,
+    /// The innermost tag scope that it lies in.
+    pub tag: Option<TagScope>,
+    /// What was asked for.
+    pub layout: core::alloc::Layout,
+    /// The bytes that it had before, for a block that grew where it is; else 0.
+    pub grown_from: usize,
+    /// Bytes that frame memory grew by: what was asked for, less what it had, and what its alignment and that of the next block
+    /// take.
+    pub bytes: usize,
+}
+
 /// A governor's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -325,6 +344,24 @@ pub trait Governor: Send + Sync {
         let _ = stage;
     }
 
+    /// Asked how many bytes of frame memory a thread is to be handed before the block that a sample is taken of, its first, or the next
+    /// one: the block that reaches beyond them is told of by [`sampled`](Self::sampled). Bytes count again when their block was freed
+    /// and they are handed out anew. Scratch arenas are not sampled. `None`: no sample for now; asked again when the thread needs
+    /// memory beyond its chunk.
+    ///
+    /// Where intervals are `-mean * ln(u)` bytes, rounded down, for `u` even between 0 and 1, a block of `n` bytes is sampled with a
+    /// probability of `1 - exp(-n / mean)`, whatever was allocated before.
+    #[cfg(feature = "sample")]
+    fn sample_interval(&self) -> Option<usize> {
+        None
+    }
+
+    /// Told of the block that a sample is taken of, which its user has not yet.
+    #[cfg(feature = "sample")]
+    fn sampled(&self, sample: &Sample) {
+        let _ = sample;
+    }
+
     /// Told once that the allocator is gone, with all that outlives it: nothing is asked or told for it any more.
     fn detach(&self) {}
 
@@ -392,6 +429,16 @@ impl<G: Governor + ?Sized> Governor for alloc::sync::Arc<G> {
 
     fn attach(&self) -> Result<(), &'static str> {
         (**self).attach()
+    }
+
+    #[cfg(feature = "sample")]
+    fn sample_interval(&self) -> Option<usize> {
+        (**self).sample_interval()
+    }
+
+    #[cfg(feature = "sample")]
+    fn sampled(&self, sample: &Sample) {
+        (**self).sampled(sample);
     }
 
     fn detach(&self) {

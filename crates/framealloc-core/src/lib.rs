@@ -75,6 +75,8 @@ pub use chunk::TrimPolicy;
 pub use error::{AllocError, AllocErrorKind, InitError};
 pub use fallible::Fallible;
 pub use frame::*;
+#[cfg(feature = "sample")]
+pub use governor::Sample;
 pub use governor::{
     Governor, HeldBlock, Outcome, Release, Request, Resource, Scarce, Shortage, Stage, Tag, TagScope, TagUse,
     Ungoverned, Verdict,

@@ -236,6 +236,10 @@ fn backends_are_sent_and_governors_are_shared() {
         Tag: Send Sync Unpin Clone Copy;
         AllocationResult: Unpin Clone Copy;
     }
+    #[cfg(feature = "sample")]
+    table! {
+        Sample: Send Sync Unpin Clone Copy;
+    }
     #[cfg(target_os = "linux")]
     table! {
         NumaRouter: Send Sync Unpin;

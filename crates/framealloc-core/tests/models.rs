@@ -1,5 +1,7 @@
 //! The library against plain models of it: `support/models`. One program, since the models are most of what is compiled for each.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/models/mod.rs"]
 mod models;
 #[path = "support/programs.rs"]
@@ -7,9 +9,10 @@ mod programs;
 
 use proptest::prelude::*;
 
+use cases::config;
 use framealloc_core::Arena;
 use models::{arena, bump, collections, config as unreliable, frames, instances, pools};
-use programs::{config, programs};
+use programs::programs;
 
 /// Found by the model: the part was said to begin at the chunk's start, and the block lay behind it.
 #[test]

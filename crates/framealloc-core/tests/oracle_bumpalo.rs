@@ -1,6 +1,8 @@
 //! bumpalo as an oracle, where the two mean the same: the same program leaves the same contents in places of the same
 //! alignment, and what cannot be had at all is refused by both.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/models/mod.rs"]
 mod models;
 #[path = "support/programs.rs"]
@@ -12,10 +14,11 @@ use std::ptr::NonNull;
 use allocator_api2::alloc::Allocator;
 use allocator_api2::vec::Vec as AllocVec;
 use bumpalo::Bump;
+use cases::config;
 use framealloc_core::{Arena, InitError};
 use models::vault::Vault;
 use models::{Record, align, index, size};
-use programs::{config, programs};
+use programs::programs;
 use proptest::prelude::*;
 
 /// A step that both take.

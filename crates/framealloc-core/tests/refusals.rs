@@ -3,9 +3,11 @@
 mod support;
 
 use std::alloc::Layout;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 
 use framealloc_core::*;
 use support::panic_text;
@@ -516,4 +518,42 @@ fn threads_are_told_by_the_number_of_their_arena() {
         alloc.end_frame();
     }
     assert_eq!(*arenas.0.lock().unwrap(), vec![vec![0, 1, 2]; 3]);
+}
+
+/// The panic names the line of the program that asked, whichever methods lie between.
+#[test]
+fn a_refusal_unwinds_from_the_program_s_line() {
+    let place = Arc::new(Mutex::new(None));
+    let (noted, before) = (place.clone(), std::panic::take_hook());
+    let here = thread::current().id();
+    std::panic::set_hook(Box::new(move |info| {
+        if thread::current().id() == here {
+            *noted.lock().unwrap() = info.location().map(|at| (at.file().to_owned(), at.line()));
+        } else {
+            before(info);
+        }
+    }));
+    let arena = Arena::with_backend(Box::new(FixedBackend::new(0)));
+    let mut vec = arena.vec();
+    let mut elsewhere = Vec::new();
+    macro_rules! from_here {
+        ($use:expr) => {
+            assert!(catch_unwind(AssertUnwindSafe(|| _ = $use)).is_err());
+            let unwound_from = place.lock().unwrap().take();
+            if unwound_from != Some((file!().to_owned(), line!())) {
+                elsewhere.push((stringify!($use), unwound_from));
+            }
+        };
+    }
+    from_here!(arena.alloc(1));
+    from_here!(arena.alloc_with(|| [0u8; 100]));
+    from_here!(arena.alloc_slice_fill_iter([1].into_iter().chain([2])));
+    from_here!(arena.alloc_box(String::new()));
+    from_here!(vec.push(1));
+    from_here!(vec.reserve(10));
+    from_here!(arena.string().push_str("text"));
+    from_here!(arena.columns::<(u8, u16)>(3));
+    from_here!(arena.deque().extend([1]));
+    let _ = std::panic::take_hook();
+    assert_eq!(elsewhere, []);
 }

@@ -277,6 +277,7 @@ macro_rules! arena_allocator {
         // borrowed. Copies are handles on the same arena. `grow`, `shrink` and `deallocate` get blocks of this arena.
         unsafe impl<$($generics)*> Allocator for $type {
             #[inline]
+            #[track_caller]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, NoMemory> {
                 let block = self.raw().reserve_layout::<{ $min }, NoMemory>(layout.size(), layout.align())?;
                 Ok(NonNull::slice_from_raw_parts(block, layout.size()))
@@ -289,6 +290,7 @@ macro_rules! arena_allocator {
             }
 
             #[inline]
+            #[track_caller]
             unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
                 // SAFETY: the caller's promise is the same.
                 let block = unsafe { self.raw().grow::<{ $min }, NoMemory>(block, old, new)? };
@@ -296,6 +298,7 @@ macro_rules! arena_allocator {
             }
 
             #[inline]
+            #[track_caller]
             unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
                 // SAFETY: the caller's promise is the same.
                 let block = unsafe { self.raw().grow::<{ $min }, NoMemory>(block, old, new)? };
@@ -305,6 +308,7 @@ macro_rules! arena_allocator {
             }
 
             #[inline]
+            #[track_caller]
             unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
                 // SAFETY: the caller's promise is the same.
                 let block = unsafe { self.raw().shrink::<{ $min }, NoMemory>(block, old, new)? };
@@ -314,6 +318,7 @@ macro_rules! arena_allocator {
 
         // SAFETY: as above.
         unsafe impl<$($generics)*> $crate::fallible::TryAllocator for $type {
+            #[track_caller]
             fn try_allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, $crate::AllocError> {
                 let block = self.raw().reserve_layout::<{ $min }, $crate::AllocError>(layout.size(), layout.align())?;
                 Ok(NonNull::slice_from_raw_parts(block, layout.size()))
@@ -324,6 +329,7 @@ macro_rules! arena_allocator {
                 unsafe { self.raw().free::<{ $min }>(block, layout) }
             }
 
+            #[track_caller]
             unsafe fn try_resize(
                 &self,
                 block: NonNull<u8>,

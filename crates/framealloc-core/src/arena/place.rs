@@ -81,6 +81,7 @@ impl<const M: usize, T> Growing<'_, M, T> {
     }
 
     /// Memory for `wanted` elements, which is more than there is.
+    #[track_caller]
     fn grow<E: Refusal>(&mut self, wanted: usize) -> Result<(), E> {
         // SAFETY: `start` is live with room for `capacity` elements (zero-sized, and dangling, at first), and `wanted` is more.
         self.start = unsafe { self.arena.regrow::<M, E, T>(self.start, self.capacity, wanted)? };
@@ -91,6 +92,7 @@ impl<const M: usize, T> Growing<'_, M, T> {
     /// Takes `value`, for which there is no room, and all that follows.
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn take_rest<E: Refusal>(mut self, mut value: T, mut iter: impl Iterator<Item = T>) -> Result<NonNull<[T]>, E> {
         loop {
             let more = iter.size_hint().0.saturating_add(1);
@@ -227,6 +229,7 @@ impl RawArena {
     }
 
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn value_with<const M: usize, E: Refusal, T>(&self, f: impl FnOnce() -> T) -> Result<NonNull<T>, E> {
         let place = self.reserve::<M, E, T>()?;
         let reserved = Reserved::<M> { arena: self, block: place.cast(), layout: Layout::new::<T>() };
@@ -237,6 +240,7 @@ impl RawArena {
     }
 
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn value_try_with<const M: usize, T, X>(
         &self,
         f: impl FnOnce() -> Result<T, X>,
@@ -257,6 +261,7 @@ impl RawArena {
     }
 
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn slice_copy<const M: usize, E: Refusal, T: Copy>(&self, source: &[T]) -> Result<NonNull<[T]>, E> {
         // The layout of a slice that exists is valid.
         let place = self.reserve_layout::<M, E>(size_of_val(source), align_of::<T>())?.cast::<T>();
@@ -266,11 +271,13 @@ impl RawArena {
     }
 
     #[inline]
+    #[track_caller]
     pub(crate) fn slice_clone<const M: usize, E: Refusal, T: Clone>(&self, source: &[T]) -> Result<NonNull<[T]>, E> {
         self.slice_with::<M, E, T>(source.len(), |i| source[i].clone())
     }
 
     #[inline]
+    #[track_caller]
     pub(crate) fn slice_fill<const M: usize, E: Refusal, T: Clone>(
         &self,
         len: usize,
@@ -280,6 +287,7 @@ impl RawArena {
     }
 
     #[inline]
+    #[track_caller]
     pub(crate) fn slice_with<const M: usize, E: Refusal, T>(
         &self,
         len: usize,
@@ -318,6 +326,7 @@ impl RawArena {
     }
 
     /// The layout of `len` elements at an alignment of the caller's choice.
+    #[track_caller]
     pub(crate) fn layout_aligned<E: Refusal, T>(len: usize, align: usize) -> Result<Layout, E> {
         let refuse = |kind| Err(E::refuse(AllocError::new(kind)));
         if !align.is_power_of_two() {
@@ -330,6 +339,7 @@ impl RawArena {
     }
 
     #[inline]
+    #[track_caller]
     pub(crate) fn slice_copy_aligned<const M: usize, E: Refusal, T: Copy>(
         &self,
         source: &[T],
@@ -343,6 +353,7 @@ impl RawArena {
     }
 
     #[inline]
+    #[track_caller]
     pub(crate) fn slice_aligned_with<const M: usize, E: Refusal, T>(
         &self,
         len: usize,
@@ -357,6 +368,7 @@ impl RawArena {
 
     /// Any iterator: its length is a hint only. Where the hint is the length, there is nothing to grow and nothing to give back.
     #[inline]
+    #[track_caller]
     pub(crate) fn slice_from_iter<const M: usize, E: Refusal, T>(
         &self,
         iter: impl IntoIterator<Item = T>,
@@ -404,6 +416,7 @@ impl RawArena {
     }
 
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn uninit_slice<const M: usize, E: Refusal, T>(
         &self,
         len: usize,

@@ -28,12 +28,14 @@ pub(crate) mod build {
             Self: 'f;
 
         #[doc(hidden)]
+        #[track_caller]
         fn build<'f, E: Refusal>(frame: Frame<'f>, len: usize) -> Result<Self::Boxed<'f>, E>
         where
             Self: 'f;
     }
 
     /// A layout that begins with `block` and goes on with `len` values of `T` at a column's alignment; where they begin.
+    #[track_caller]
     pub(super) fn extend<E: Refusal, T>(block: Layout, len: usize) -> Result<(Layout, usize), E> {
         let column = Layout::array::<T>(len).and_then(|column| column.align_to(COLUMN_ALIGN));
         column.and_then(|column| block.extend(column)).map_err(|_| E::refuse(AllocError::capacity(len, size_of::<T>())))
@@ -82,6 +84,7 @@ macro_rules! columns {
         impl<$($type: Default),+> build::Build for ($($type,)+) {
             type Boxed<'f> = ($(FrameBox<'f, [$type]>,)+) where Self: 'f;
 
+            #[track_caller]
             fn build<'f, E: Refusal>(frame: Frame<'f>, len: usize) -> Result<Self::Boxed<'f>, E>
             where
                 Self: 'f,

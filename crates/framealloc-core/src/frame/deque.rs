@@ -60,6 +60,7 @@ impl<'f, T> FrameDeque<'f, T> {
     /// # Errors
     ///
     /// If memory is refused; the queue is unchanged.
+    #[track_caller]
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
         let old = self.ring.len();
         let overflow = AllocError::capacity(usize::MAX, size_of::<T>());
@@ -89,6 +90,7 @@ impl<'f, T> FrameDeque<'f, T> {
         }
     }
 
+    #[track_caller]
     fn grow_if_full(&mut self) {
         if self.len == self.ring.len() {
             let old = self.ring.len();
@@ -102,6 +104,7 @@ impl<'f, T> FrameDeque<'f, T> {
     /// # Panics
     ///
     /// If memory is refused.
+    #[track_caller]
     pub fn push_back(&mut self, value: T) {
         self.grow_if_full();
         let slot = self.slot(self.len);
@@ -114,6 +117,7 @@ impl<'f, T> FrameDeque<'f, T> {
     /// # Panics
     ///
     /// If memory is refused.
+    #[track_caller]
     pub fn push_front(&mut self, value: T) {
         self.grow_if_full();
         self.head = self.head.checked_sub(1).unwrap_or(self.ring.len() - 1);
@@ -126,6 +130,7 @@ impl<'f, T> FrameDeque<'f, T> {
     /// # Errors
     ///
     /// If memory is refused: the element comes back with the error.
+    #[track_caller]
     pub fn try_push_back(&mut self, value: T) -> Result<(), (AllocError, T)> {
         match self.try_reserve(1) {
             Ok(()) => {
@@ -141,6 +146,7 @@ impl<'f, T> FrameDeque<'f, T> {
     /// # Errors
     ///
     /// If memory is refused: the element comes back with the error.
+    #[track_caller]
     pub fn try_push_front(&mut self, value: T) -> Result<(), (AllocError, T)> {
         match self.try_reserve(1) {
             Ok(()) => {
@@ -156,8 +162,12 @@ impl<'f, T> FrameDeque<'f, T> {
     /// # Errors
     ///
     /// If memory is refused: the queue keeps what was appended before, and the element at hand is dropped.
+    #[track_caller]
     pub fn try_extend(&mut self, iter: impl IntoIterator<Item = T>) -> Result<(), AllocError> {
-        iter.into_iter().try_for_each(|value| self.try_push_back(value).map_err(|(error, _)| error))
+        for value in iter {
+            self.try_push_back(value).map_err(|(error, _)| error)?;
+        }
+        Ok(())
     }
 
     /// Takes the front element.
@@ -235,8 +245,11 @@ impl<T> Drop for FrameDeque<'_, T> {
 }
 
 impl<T> Extend<T> for FrameDeque<'_, T> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = T>>(&mut self, iter: I) {
-        iter.into_iter().for_each(|value| self.push_back(value));
+        for value in iter {
+            self.push_back(value);
+        }
     }
 }
 

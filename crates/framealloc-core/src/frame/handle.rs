@@ -184,6 +184,7 @@ impl DropList {
     /// Publishes what `make` puts into the arena: its entry is reserved before, so that nothing can fail between the
     /// value's making and its registration.
     #[inline]
+    #[track_caller]
     pub(crate) fn publish<E: Refusal, T: Send + 'static>(
         &self,
         arena: &RawArena,

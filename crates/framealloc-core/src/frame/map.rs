@@ -35,7 +35,7 @@ macro_rules! table {
             #[track_caller]
             pub fn with_capacity_in(capacity: usize, frame: Frame<'f>) -> Self {
                 let mut table = Self::new_in(frame);
-                table.reserve(capacity);
+                frame.raw().on_behalf(|| table.reserve(capacity));
                 table
             }
 
@@ -44,6 +44,7 @@ macro_rules! table {
             /// # Errors
             ///
             /// If memory is refused, or more than `isize::MAX` bytes are asked for.
+            #[track_caller]
             pub fn try_with_capacity_in(capacity: usize, frame: Frame<'f>) -> Result<Self, AllocError> {
                 let mut table = Self::new_in(frame);
                 table.try_reserve(capacity)?;
@@ -71,6 +72,7 @@ macro_rules! table {
             /// # Errors
             ///
             /// If memory is refused; the table is unchanged.
+            #[track_caller]
             pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
                 let wanted = self.table.len().checked_add(additional);
                 let wanted = wanted.ok_or(AllocError::capacity(additional, size_of::<$item>()))?;
@@ -89,7 +91,7 @@ macro_rules! table {
                         reserve_quietly(frame, (size, size_of::<$item>()), || empty.try_reserve(size, |_| 0))?;
                     }
                     drop(empty);
-                    self.table.reserve(additional);
+                    frame.raw().on_behalf(|| self.table.reserve(additional));
                 }
                 Ok(())
             }
@@ -110,6 +112,7 @@ macro_rules! table {
         }
 
         impl<$key: Eq + Hash $(, $value)?, S: BuildHasher> Extend<$item> for $name<'_, $key $(, $value)?, S> {
+            #[track_caller]
             fn extend<I: IntoIterator<Item = $item>>(&mut self, iter: I) {
                 self.table.extend(iter);
             }

@@ -48,6 +48,7 @@ impl<'f> FrameString<'f> {
     /// # Errors
     ///
     /// If memory is refused, or more than `isize::MAX` bytes are asked for.
+    #[track_caller]
     pub fn try_with_capacity_in(capacity: usize, frame: Frame<'f>) -> Result<Self, AllocError> {
         Ok(Self { bytes: FrameVec::try_with_capacity_in(capacity, frame)? })
     }
@@ -68,6 +69,7 @@ impl<'f> FrameString<'f> {
     /// assert_eq!(FrameString::try_format(alloc.frame(), format_args!("{}", 7))?, "7");
     /// # Ok::<(), framealloc_core::AllocError>(())
     /// ```
+    #[track_caller]
     pub fn try_format(frame: Frame<'f>, arguments: fmt::Arguments<'_>) -> Result<Self, AllocError> {
         struct Quiet<'a, 'f>(&'a mut FrameString<'f>, Option<AllocError>);
         impl fmt::Write for Quiet<'_, '_> {
@@ -80,7 +82,7 @@ impl<'f> FrameString<'f> {
         }
         let mut string = Self::new_in(frame);
         let mut quiet = Quiet(&mut string, None);
-        match (fmt::Write::write_fmt(&mut quiet, arguments), quiet.1) {
+        match (frame.raw().on_behalf(|| fmt::Write::write_fmt(&mut quiet, arguments)), quiet.1) {
             (Ok(()), _) => Ok(string),
             (Err(_), Some(error)) => Err(error),
             (Err(_), None) => panic!("a formatting trait implementation returned an error"),
@@ -99,7 +101,7 @@ impl<'f> FrameString<'f> {
         let mut string = Self::new_in(frame);
         if let Some(text) = arguments.as_str() {
             string.push_str(text);
-        } else if fmt::Write::write_fmt(&mut string, arguments).is_err() {
+        } else if frame.raw().on_behalf(|| fmt::Write::write_fmt(&mut string, arguments)).is_err() {
             panic!("a formatting trait implementation returned an error");
         }
         string
@@ -134,6 +136,7 @@ impl<'f> FrameString<'f> {
     /// # Errors
     ///
     /// If memory is refused; the string is unchanged.
+    #[track_caller]
     pub fn try_push_str(&mut self, text: &str) -> Result<(), AllocError> {
         self.bytes.try_extend_from_slice(text.as_bytes())
     }
@@ -141,6 +144,7 @@ impl<'f> FrameString<'f> {
     /// `write_str` of a text for which there is no room.
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn write_grown(&mut self, text: &str) -> fmt::Result {
         self.push_str(text);
         Ok(())
@@ -162,6 +166,7 @@ impl<'f> FrameString<'f> {
     /// # Errors
     ///
     /// If memory is refused; the string is unchanged.
+    #[track_caller]
     pub fn try_push(&mut self, character: char) -> Result<(), AllocError> {
         self.try_push_str(character.encode_utf8(&mut [0; 4]))
     }
@@ -197,6 +202,7 @@ impl<'f> FrameString<'f> {
     /// # Errors
     ///
     /// If memory is refused; the string is unchanged.
+    #[track_caller]
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
         self.bytes.try_reserve(additional)
     }
@@ -240,6 +246,7 @@ impl DerefMut for FrameString<'_> {
 impl fmt::Write for FrameString<'_> {
     // One comparison and the copy: nothing is kept across a call, so that nothing is saved for one.
     #[inline]
+    #[track_caller]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.bytes.room() < text.len() {
             return self.write_grown(text);
@@ -289,8 +296,11 @@ impl AsRef<str> for FrameString<'_> {
 }
 
 impl<S: AsRef<str>> Extend<S> for FrameString<'_> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = S>>(&mut self, iter: I) {
-        iter.into_iter().for_each(|text| self.push_str(text.as_ref()));
+        for text in iter {
+            self.push_str(text.as_ref());
+        }
     }
 }
 

@@ -32,6 +32,7 @@ macro_rules! values {
         #[doc = concat!("\n```\n", $setup, "\nassert_eq!(*a.try_alloc(7u32).unwrap(), 7);\n" $(, $finish)?, "\n```")]
         #[inline(always)]
         #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+        #[track_caller]
         pub fn try_alloc<$($own)* T>($($recv)+, value: T) -> Result<&$life mut T, $crate::AllocError> {
             const { $crate::arena::assert_no_drop_glue::<T>() };
             let place = $me.raw().value::<{ $min }, $crate::AllocError, T>(value)?;
@@ -64,6 +65,7 @@ macro_rules! values {
         #[doc = concat!("\n```\n", $setup, "\nassert!(a.try_alloc_with(|| \"x\".parse::<i32>()).is_err());\nassert_eq!(*a.try_alloc_with(|| \"7\".parse::<i32>()).unwrap(), 7);\n" $(, $finish)?, "\n```")]
         #[inline(always)]
         #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+        #[track_caller]
         pub fn try_alloc_with<$($own)* T, X>($($recv)+, f: impl FnOnce() -> Result<T, X>) -> Result<&$life mut T, $crate::InitError<X>> {
             const { $crate::arena::assert_no_drop_glue::<T>() };
             let place = $me.raw().value_try_with::<{ $min }, T, X>(f)?;
@@ -94,6 +96,7 @@ macro_rules! values {
         /// If memory is refused.
         #[inline(always)]
         #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+        #[track_caller]
         pub fn try_alloc_uninit<$($own)* T>($($recv)+) -> Result<&$life mut core::mem::MaybeUninit<T>, $crate::AllocError> {
             const { $crate::arena::assert_no_drop_glue::<T>() };
             let place = $me.raw().reserve::<{ $min }, $crate::AllocError, core::mem::MaybeUninit<T>>()?;
@@ -124,6 +127,7 @@ macro_rules! values {
         /// If memory is refused, or more than `isize::MAX` bytes are asked for.
         #[inline(always)]
         #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+        #[track_caller]
         pub fn try_alloc_uninit_slice<$($own)* T>($($recv)+, len: usize) -> Result<&$life mut [core::mem::MaybeUninit<T>], $crate::AllocError> {
             const { $crate::arena::assert_no_drop_glue::<T>() };
             let place = $me.raw().uninit_slice::<{ $min }, $crate::AllocError, T>(len)?;
@@ -150,6 +154,7 @@ macro_rules! values {
         ///
         /// If memory is refused.
         #[inline(always)]
+        #[track_caller]
         pub fn try_alloc_layout<$($own)*>($($recv)+, layout: core::alloc::Layout) -> Result<core::ptr::NonNull<u8>, $crate::AllocError> {
             $me.raw().reserve_dynamic::<{ $min }, $crate::AllocError>(layout.size(), layout.align())
         }
@@ -174,6 +179,7 @@ macro_rules! values {
         /// If memory is refused.
         #[inline(always)]
         #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+        #[track_caller]
         pub fn try_alloc_batch<$($own)* T: $life, const N: usize>($($recv)+, values: [T; N]) -> Result<[&$life mut T; N], $crate::AllocError> {
             Ok($me.try_alloc(values)?.each_mut())
         }
@@ -200,6 +206,7 @@ macro_rules! values {
         /// If memory is refused.
         #[inline(always)]
         #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+        #[track_caller]
         pub fn try_alloc_str<$($own)*>($($recv)+, text: &str) -> Result<&$life mut str, $crate::AllocError> {
             let place = $me.raw().slice_copy::<{ $min }, $crate::AllocError, u8>(text.as_bytes())?;
             // SAFETY: a copy of a `str`, and nobody else's.
@@ -296,6 +303,7 @@ macro_rules! slice {
         /// If memory is refused, more than `isize::MAX` bytes are asked for, or an alignment is no power of two.
         #[inline]
         #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+        #[track_caller]
         pub fn $try_name<$($own)* T $(: $bound)?>($($recv)+, $($arg: $type),*) -> Result<&$life mut [T], $crate::AllocError> {
             const { $crate::arena::assert_no_drop_glue::<T>() };
             let place = $me.raw().$body::<{ $min }, $crate::AllocError, T>($($arg),*)?;
@@ -336,6 +344,7 @@ macro_rules! boxed {
         ///
         /// If memory is refused, or more than `isize::MAX` bytes are asked for.
         #[inline]
+        #[track_caller]
         pub fn $try_name<$($own)* T>($($recv)+, $($arg: $type),*) -> Result<$crate::FrameBox<$life, $target>, $crate::AllocError> {
             let place = $me.raw().$body::<{ $min }, $crate::AllocError, T>($($arg),*)?;
             // SAFETY: just initialised, nobody else's, in memory that stays for the lifetime of the arena's borrow.
@@ -365,6 +374,7 @@ macro_rules! collections {
         ///
         /// If memory is refused, or more than `isize::MAX` bytes are asked for.
         #[inline]
+        #[track_caller]
         pub fn try_slice<$($own)* T: Default>($($recv)+, len: usize) -> Result<$crate::FrameBox<$life, [T]>, $crate::AllocError> {
             $me.try_alloc_box_slice_with(len, |_| T::default())
         }
@@ -396,6 +406,7 @@ macro_rules! collections {
         ///
         /// If memory is refused, or more than `isize::MAX` bytes are asked for.
         #[inline]
+        #[track_caller]
         pub fn try_vec_with_capacity<$($own)* T>($($recv)+, capacity: usize) -> Result<$crate::FrameVec<$life, T>, $crate::AllocError> {
             $crate::FrameVec::try_with_capacity_in(capacity, $me.frame())
         }
@@ -434,6 +445,7 @@ macro_rules! collections {
         ///
         /// If memory is refused, or more than `isize::MAX` bytes are asked for.
         #[inline]
+        #[track_caller]
         pub fn try_map_with_capacity<$($own)* K: Eq + core::hash::Hash, V>($($recv)+, capacity: usize) -> Result<$crate::FrameMap<$life, K, V>, $crate::AllocError> {
             $crate::FrameMap::try_with_capacity_in(capacity, $me.frame())
         }
@@ -474,6 +486,7 @@ macro_rules! collections {
         ///
         /// If memory is refused; what was taken from the iterator is dropped.
         #[inline]
+        #[track_caller]
         pub fn try_collect<$($own)* T>($($recv)+, iter: impl IntoIterator<Item = T>) -> Result<$crate::FrameVec<$life, T>, $crate::AllocError> {
             let mut vec = $crate::FrameVec::new_in($me.frame());
             vec.try_extend(iter)?;
@@ -500,6 +513,7 @@ macro_rules! collections {
         ///
         /// If memory is refused, or more than `isize::MAX` bytes are asked for.
         #[inline]
+        #[track_caller]
         pub fn try_columns<$($own)* C: $crate::Columns + $life>($($recv)+, len: usize) -> Result<C::Boxed<$life>, $crate::AllocError> {
             C::build::<$crate::AllocError>($me.frame(), len)
         }

@@ -29,12 +29,14 @@ pub struct FrameVec<'f, T> {
 }
 
 /// Runs a `try_reserve` of a container in `frame`, and says why it failed.
+#[track_caller]
 pub(crate) fn reserve_quietly<R, E>(
     frame: Frame<'_>,
     wanted: (usize, usize),
     f: impl FnOnce() -> Result<R, E>,
 ) -> Result<R, AllocError> {
-    frame.raw().quietly(f).map_err(|_| frame.raw().last_error().unwrap_or(AllocError::capacity(wanted.0, wanted.1)))
+    let result = frame.raw().on_behalf(|| frame.raw().quietly(f));
+    result.map_err(|_| frame.raw().last_error().unwrap_or(AllocError::capacity(wanted.0, wanted.1)))
 }
 
 /// Elements that are being written behind a vector's last. The vector has them when this is dropped: also if making the next
@@ -89,7 +91,7 @@ impl<'f, T> FrameVec<'f, T> {
     #[inline]
     #[track_caller]
     pub fn with_capacity_in(capacity: usize, frame: Frame<'f>) -> Self {
-        Self { vec: Vec::with_capacity_in(capacity, frame) }
+        Self { vec: frame.raw().on_behalf(|| Vec::with_capacity_in(capacity, frame)) }
     }
 
     /// An empty vector with room for `capacity` elements.
@@ -97,6 +99,7 @@ impl<'f, T> FrameVec<'f, T> {
     /// # Errors
     ///
     /// If memory is refused, or more than `isize::MAX` bytes are asked for.
+    #[track_caller]
     pub fn try_with_capacity_in(capacity: usize, frame: Frame<'f>) -> Result<Self, AllocError> {
         let mut vec = Self::new_in(frame);
         vec.try_reserve_exact(capacity)?;
@@ -123,8 +126,20 @@ impl<'f, T> FrameVec<'f, T> {
     /// assert!(v.try_reserve(1_000_000).is_err());
     /// assert!(v.is_empty());
     /// ```
+    #[track_caller]
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
         reserve_quietly(self.frame(), (additional, size_of::<T>()), || self.vec.try_reserve(additional))
+    }
+
+    /// Makes room for `additional` more elements, and more than that, so that growth is amortised.
+    ///
+    /// # Panics
+    ///
+    /// If memory is refused, or more than `isize::MAX` bytes would be taken; the vector is unchanged.
+    #[inline]
+    #[track_caller]
+    pub fn reserve(&mut self, additional: usize) {
+        self.make_room(additional);
     }
 
     /// Makes room for exactly `additional` more elements.
@@ -132,6 +147,7 @@ impl<'f, T> FrameVec<'f, T> {
     /// # Errors
     ///
     /// If memory is refused; the vector is unchanged.
+    #[track_caller]
     pub fn try_reserve_exact(&mut self, additional: usize) -> Result<(), AllocError> {
         reserve_quietly(self.frame(), (additional, size_of::<T>()), || self.vec.try_reserve_exact(additional))
     }
@@ -223,6 +239,7 @@ impl<'f, T> FrameVec<'f, T> {
     /// # Errors
     ///
     /// If memory is refused: the element comes back with the error, and the vector is unchanged.
+    #[track_caller]
     pub fn try_push(&mut self, value: T) -> Result<(), (AllocError, T)> {
         if self.vec.len() == self.vec.capacity()
             && let Err(error) = self.try_reserve(1)
@@ -238,6 +255,7 @@ impl<'f, T> FrameVec<'f, T> {
     /// # Errors
     ///
     /// If memory is refused: the vector keeps what was appended before, and the element at hand is dropped.
+    #[track_caller]
     pub fn try_extend(&mut self, iter: impl IntoIterator<Item = T>) -> Result<(), AllocError> {
         let mut iter = iter.into_iter();
         loop {
@@ -309,6 +327,7 @@ impl<'f, T> FrameVec<'f, T> {
     /// # Errors
     ///
     /// If memory is refused; the vector is unchanged.
+    #[track_caller]
     pub fn try_extend_from_slice(&mut self, source: &[T]) -> Result<(), AllocError>
     where
         T: Clone,
@@ -432,8 +451,9 @@ impl<'a, T> IntoIterator for &'a mut FrameVec<'_, T> {
 }
 
 impl<T: Clone> Clone for FrameVec<'_, T> {
+    #[track_caller]
     fn clone(&self) -> Self {
-        Self { vec: self.vec.clone() }
+        Self { vec: self.frame().raw().on_behalf(|| self.vec.clone()) }
     }
 }
 
@@ -506,6 +526,7 @@ impl<'f, T> FrameVec<'f, T> {
     /// # Errors
     ///
     /// If memory is refused; the values are dropped.
+    #[track_caller]
     pub fn try_from_array_in<const N: usize>(values: [T; N], frame: Frame<'f>) -> Result<Self, AllocError> {
         let mut vec = Self::try_with_capacity_in(N, frame)?;
         vec.extend(values);

@@ -111,6 +111,7 @@ impl Pool {
     ///
     /// If the governor or the backend refuses a slab.
     #[inline(always)]
+    #[track_caller]
     pub fn try_alloc_box<T>(&self, value: T) -> Result<PoolBox<T>, AllocError> {
         self.try_alloc_box_with(|| value)
     }
@@ -136,6 +137,7 @@ impl Pool {
     ///
     /// If the governor or the backend refuses a slab.
     #[inline(always)]
+    #[track_caller]
     pub fn try_alloc_box_with<T>(&self, init: impl FnOnce() -> T) -> Result<PoolBox<T>, AllocError> {
         let memory = self.obtain(Layout::new::<T>())?;
         // SAFETY: the memory is for this layout, and released as a pool's.
@@ -168,6 +170,7 @@ impl Pool {
     /// # Errors
     ///
     /// If the governor or the backend refuses the block.
+    #[track_caller]
     pub fn try_heap_box<T>(&self, value: T) -> Result<HeapBox<T>, AllocError> {
         let memory = if size_of::<T>() == 0 {
             dangling(Layout::new::<T>())
@@ -243,6 +246,7 @@ impl Pool {
 
     /// Memory for `layout`; none is taken for a size of 0.
     #[inline(always)]
+    #[track_caller]
     fn obtain(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         if layout.size() == 0 {
             return Ok(dangling(layout));
@@ -300,6 +304,7 @@ const fn dangling(layout: Layout) -> NonNull<u8> {
 // large block; clones share one core, and moving a `Pool` moves no memory.
 unsafe impl TryAllocator for Pool {
     #[inline]
+    #[track_caller]
     fn try_allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let memory = self.obtain(layout)?;
         Ok(NonNull::slice_from_raw_parts(memory, usable(layout)))
@@ -314,6 +319,7 @@ unsafe impl TryAllocator for Pool {
     }
 
     #[inline]
+    #[track_caller]
     unsafe fn try_resize(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         #[cfg(feature = "hardened")]
         guard::check_pool(&self.door.core, memory, old);

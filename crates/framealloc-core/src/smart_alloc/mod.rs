@@ -328,6 +328,10 @@ impl Core {
         if self.bounded {
             arena.bound_thread();
         }
+        #[cfg(feature = "sample")]
+        if self.governed {
+            arena.begin_sampling();
+        }
         // Relaxed: a number of its own is all.
         let index = self.arenas.fetch_add(1, Ordering::Relaxed);
         FrameSlot { arena, index, drops: DropList::new(), stash: Stash::new(), tags: TagTable::new() }

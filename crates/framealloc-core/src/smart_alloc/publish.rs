@@ -11,16 +11,18 @@ use crate::pool::{HeapBox, PoolBox};
 
 impl SmartAlloc {
     #[inline]
+    #[track_caller]
     fn publish_with<E: Refusal, T: Send + Sync + 'static>(
         &self,
         make: impl FnOnce(&crate::arena::RawArena) -> Result<NonNull<[T]>, E>,
     ) -> Result<FrameHandle<[T]>, E> {
         let slot = self.slot();
-        let values = slot.drops.publish(&slot.arena, || make(&slot.arena))?;
+        let values = slot.arena.on_behalf(|| slot.drops.publish(&slot.arena, || make(&slot.arena)))?;
         Ok(FrameHandle::new(values, self.stamp))
     }
 
     #[inline]
+    #[track_caller]
     fn publish_one<E: Refusal, T: Send + Sync + 'static>(&self, value: T) -> Result<FrameHandle<T>, E> {
         let make =
             |arena: &crate::arena::RawArena| Ok(NonNull::slice_from_raw_parts(arena.value::<ALIGN, E, T>(value)?, 1));
@@ -28,6 +30,7 @@ impl SmartAlloc {
         Ok(FrameHandle::new(handle.value().cast(), handle.stamp()))
     }
 
+    #[track_caller]
     fn publish_vec_with<E: Refusal, T: Send + Sync + 'static>(
         &self,
         vec: FrameVec<'_, T>,
@@ -69,6 +72,7 @@ macro_rules! publish {
                 ///
                 /// If memory is refused, or more than `isize::MAX` bytes are asked for.
                 #[inline]
+                #[track_caller]
                 pub fn $try_name<T: Send + Sync + 'static $(+ $bound)?>(&self, $($arg: $type),*) -> Result<FrameHandle<$target>, AllocError> {
                     type $refusal = AllocError;
                     let $me = self;
@@ -134,6 +138,7 @@ impl SmartAlloc {
     /// # Errors
     ///
     /// If memory is refused.
+    #[track_caller]
     pub fn try_publish_str(&self, text: &str) -> Result<FrameHandle<str>, AllocError> {
         let bytes = self.try_publish_slice_copy(text.as_bytes())?;
         // A cast of a slice's pointer to that of a `str` keeps address and length.
@@ -159,6 +164,7 @@ impl SmartAlloc {
     ///
     /// If memory is refused; the value is dropped.
     #[inline]
+    #[track_caller]
     pub fn try_pool_box<T>(&self, value: T) -> Result<PoolBox<T>, AllocError> {
         self.pool().try_alloc_box(value)
     }
@@ -178,6 +184,7 @@ impl SmartAlloc {
     /// # Errors
     ///
     /// If memory is refused; the value is dropped.
+    #[track_caller]
     pub fn try_heap_box<T>(&self, value: T) -> Result<HeapBox<T>, AllocError> {
         self.pool().try_heap_box(value)
     }
@@ -206,6 +213,7 @@ impl SmartAlloc {
     /// # Errors
     ///
     /// If memory is refused: the box comes back with the error.
+    #[track_caller]
     pub fn try_promote<'f, T>(&self, value: FrameBox<'f, T>) -> Result<PoolBox<T>, PromoteError<'f, T>> {
         let mut value = Some(value);
         // The value leaves its box only once there is a place for it.

@@ -51,6 +51,7 @@ impl SmartAlloc {
     /// If memory is refused.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+    #[track_caller]
     pub fn try_frame_alloc<T>(&self) -> Result<&mut MaybeUninit<T>, AllocError> {
         self.frame().try_alloc_uninit()
     }
@@ -72,6 +73,7 @@ impl SmartAlloc {
     ///
     /// If memory is refused.
     #[inline(always)]
+    #[track_caller]
     pub fn try_frame_alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         self.frame().try_alloc_layout(layout)
     }
@@ -102,6 +104,7 @@ impl SmartAlloc {
     ///
     /// If memory is refused, or more than `isize::MAX` bytes are asked for.
     #[inline]
+    #[track_caller]
     pub fn try_frame_columns<'f, C: Columns + 'f>(&'f self, len: usize) -> Result<C::Boxed<'f>, AllocError> {
         self.frame().try_columns::<C>(len)
     }

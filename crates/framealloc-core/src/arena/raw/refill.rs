@@ -5,6 +5,8 @@
 
 use core::alloc::Layout;
 use core::cell::Cell;
+#[cfg(feature = "sample")]
+use core::panic::Location;
 use core::ptr::{self, NonNull};
 
 #[cfg(feature = "std")]
@@ -32,18 +34,27 @@ impl RawArena {
     /// read anew, and no list is in a half-changed state during one.
     #[cold]
     #[inline(never)]
+    #[track_caller]
     pub(crate) fn refill(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
-        self.refill_inner(size, align).map_err(|error| {
+        #[cfg(feature = "sample")]
+        let sampled = self.lift_sample();
+        let result = self.refill_inner(size, align).map_err(|error| {
             self.refused.set(self.refused.get() + 1);
             match error.kind() {
                 // What was asked for here, rather than the chunk that was to hold it.
                 AllocErrorKind::OutOfMemory { .. } => AllocError::new(AllocErrorKind::OutOfMemory { size, align }),
                 _ => error,
             }
-        })
+        });
+        #[cfg(feature = "sample")]
+        if let Some(left) = sampled {
+            self.sample_block(left, (size, align), result.as_ref().ok().map(|&(_, bytes)| bytes), Location::caller());
+        }
+        result.map(|(block, _)| block)
     }
 
-    fn refill_inner(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+    /// The block, and the bytes that frame memory grew by.
+    fn refill_inner(&self, size: usize, align: usize) -> Result<(NonNull<u8>, usize), AllocError> {
         // Each round makes progress unless user code undoes it; a governor that does so every time is refused.
         const ROUNDS: usize = 8;
         let span = annotate::span(size, self.min_align);
@@ -51,7 +62,7 @@ impl RawArena {
             let cursor = self.cursor.get();
             let address = cursor.addr().get();
             if let Some(bump) = bump::any(address, self.bound.get(), span, align, self.min_align) {
-                return Ok(self.commit(cursor, bump, size));
+                return Ok((self.commit(cursor, bump, size), bump.cursor - address));
             }
             if let Some(bump) = bump::any(address, self.end.get(), span, align, self.min_align) {
                 // Only the grant is in the way.
@@ -157,7 +168,7 @@ impl RawArena {
 
     /// Makes `chunk`, which is on no list, the home of one block. The current chunk stays current, and growth is not
     /// affected.
-    fn dedicate(&self, chunk: Chunk, size: usize, align: usize) -> NonNull<u8> {
+    fn dedicate(&self, chunk: Chunk, size: usize, align: usize) -> (NonNull<u8>, usize) {
         let header = chunk.header();
         let filled = bump::round_up(annotate::span(size, self.min_align), self.min_align);
         self.sequence.set(self.sequence.get() + 1);
@@ -178,7 +189,7 @@ impl RawArena {
         header.padding.set(block.addr().get() - start.addr().get());
         // SAFETY: the request fits into the chunk, which holds nothing else.
         unsafe { annotate::fresh(block.as_ptr(), size) };
-        block
+        (block, filled)
     }
 
     /// The dedicated chunk that `block` is alone in, if its layout says that it has one and it is among the newest.
@@ -250,6 +261,8 @@ impl RawArena {
     pub(super) fn rebound(&self) {
         let start = self.start.get().addr().get();
         let grant = canary!("grant_ignored", self.grant.get(), usize::MAX);
+        #[cfg(feature = "sample")]
+        let grant = grant.min(self.sample_at());
         let bound = bump::bound(start, self.end.get(), self.base.get(), grant, self.min_align);
         // A grant below what is handed out already refuses everything further, but takes nothing back.
         self.bound.set(bound.max(self.cursor.get().addr().get()));

@@ -121,6 +121,8 @@ impl RawArena {
     /// As for [`reset`](Self::reset).
     #[inline(always)]
     pub(crate) unsafe fn reset_used(&self) {
+        #[cfg(feature = "sample")]
+        self.samples_restart();
         let room = self.end.get() - self.start.get().addr().get();
         if self.chunks.get() != 1 || self.large.get() != 0 {
             self.reset_chunks();
@@ -134,6 +136,8 @@ impl RawArena {
             // Without a grant the bound is the chunk's end, a multiple of every minimum alignment. Stored though it seldom differs:
             // see `RawArena::value`.
             self.bound.set(self.end.get());
+            #[cfg(feature = "sample")]
+            self.rebound();
         }
     }
 
@@ -348,6 +352,8 @@ impl RawArena {
     /// Moves the used chunks out, and starts over. `None` if there are none.
     #[cfg(feature = "std")]
     pub(crate) fn detach(&self, slot: *const (), drops: *mut u8) -> Option<Chunk> {
+        #[cfg(feature = "sample")]
+        self.samples_restart();
         let room = self.end.get() - self.start.get().addr().get();
         let outsized = self.chunks.get() == 1 && room > self.growth.min && self.is_outsized();
         if !outsized {

@@ -1,0 +1,138 @@
+//! Samples: one block of frame memory now and then, told to the governor with the line that asked for it.
+//!
+//! Promises that which block is told of depends on the bytes handed out alone: one whose bytes reach beyond those that the governor
+//! lets pass. The place is a third part of the bump bound, beside chunk and grant, so that blocks before it pay nothing; and it moves
+//! down with the cursor when a block is freed, so that memory which is used again counts again.
+
+use core::alloc::Layout;
+use core::panic::Location;
+
+use std::sync::Arc;
+
+use super::{RawArena, Supply};
+use crate::backend::ask;
+use crate::governor::{Governor, Sample};
+
+/// A site in [`RawArena::site`], until this is dropped.
+pub(super) struct Named<'a>(&'a RawArena, Option<&'static Location<'static>>);
+
+impl Drop for Named<'_> {
+    fn drop(&mut self) {
+        self.0.site.set(self.1);
+    }
+}
+
+impl RawArena {
+    /// Samples are taken of this arena, a frame's. The first interval is asked for when memory is first needed.
+    pub(crate) fn begin_sampling(&self) {
+        self.sampled.set(true);
+    }
+
+    /// The position that may be reached as far as samples go.
+    #[inline(always)]
+    pub(super) fn sample_at(&self) -> usize {
+        self.sample_at.get()
+    }
+
+    /// Names the site of what is requested meanwhile, unless it has a name.
+    pub(super) fn name_site(&self, site: &'static Location<'static>) -> Named<'_> {
+        let before = self.site.get();
+        self.site.set(before.or(Some(site)));
+        Named(self, before)
+    }
+
+    /// Takes the sample's place out of the bound while a request is served; how many bytes there are before it. `None` if
+    /// nothing is sampled here.
+    pub(super) fn lift_sample(&self) -> Option<usize> {
+        if !self.sampled.get() {
+            return None;
+        }
+        let at = self.sample_at.replace(usize::MAX);
+        if at == usize::MAX {
+            // The first one, or the governor has wanted none, or has left the last by a panic.
+            return self.next_interval();
+        }
+        self.rebound();
+        Some(at - self.position())
+    }
+
+    /// After a request that took so many bytes, or was refused: a sample of it if it reaches beyond the `left` bytes.
+    pub(super) fn sample_block(
+        &self,
+        left: usize,
+        (size, align): (usize, usize),
+        taken: Option<usize>,
+        site: &'static Location<'static>,
+    ) {
+        let next = match taken {
+            // SAFETY: what was requested is of a valid layout.
+            Some(bytes) => self.sample(left, unsafe { Layout::from_size_align_unchecked(size, align) }, 0, bytes, site),
+            None => Some(left),
+        };
+        if let Some(next) = next {
+            self.place_sample(next);
+        }
+    }
+
+    /// Before a block grows in place by so many bytes, its gap included.
+    pub(super) fn sample_growth(&self, new: Layout, before: usize, bytes: usize, site: &'static Location<'static>) {
+        if let Some(left) = self.lift_sample()
+            && let Some(next) = self.sample(left, new, before, bytes, site)
+        {
+            // Counted from behind the block, which is still to grow.
+            self.place_sample(next.saturating_add(bytes));
+        }
+    }
+
+    fn place_sample(&self, left: usize) {
+        self.sample_at.set(self.position().saturating_add(left));
+        self.rebound();
+    }
+
+    /// Tells the governor of a block if it reaches beyond the `left` bytes; how many are left behind it then.
+    fn sample(
+        &self,
+        left: usize,
+        layout: Layout,
+        grown_from: usize,
+        bytes: usize,
+        site: &'static Location<'static>,
+    ) -> Option<usize> {
+        if bytes <= left {
+            return Some(left - bytes);
+        }
+        let tag = self.innermost_tag().map(|open| open.scope);
+        let sample = Sample { site: self.site.get().unwrap_or(site), tag, layout, grown_from, bytes };
+        ask(self.sampler()?, (), |governor| governor.sampled(&sample));
+        self.next_interval()
+    }
+
+    /// Asks how many bytes are to pass before the next sample. `None` inside of the governor's own calls, and if it wants none.
+    fn next_interval(&self) -> Option<usize> {
+        ask(self.sampler()?, None, |governor| governor.sample_interval())
+    }
+
+    fn sampler(&self) -> Option<&Arc<dyn Governor>> {
+        match &self.supply {
+            Supply::Store(store) => Some(store.source().governor()),
+            _ => None,
+        }
+    }
+
+    /// After the position fell by so many bytes: the place falls with it.
+    #[inline(always)]
+    pub(super) fn fell_by(&self, bytes: usize) {
+        if self.sample_at.get() != usize::MAX {
+            self.sample_at.set(self.sample_at.get() - bytes);
+            self.rebound();
+        }
+    }
+
+    /// Before the position becomes 0. Whoever moves the cursor computes the bound anew.
+    #[inline]
+    pub(super) fn samples_restart(&self) {
+        if self.sample_at.get() != usize::MAX {
+            self.sample_at.set(self.sample_at.get() - self.position());
+        }
+    }
+}
