@@ -95,6 +95,12 @@ impl Books {
         self.stack.last().map_or(ROOT, |open| open.node)
     }
 
+    /// The tag of the scope at this depth.
+    #[cfg(feature = "sample")]
+    pub(crate) fn node_at(&self, depth: usize) -> NodeId {
+        self.stack.get(depth).map_or(ROOT, |open| open.node)
+    }
+
     /// Opens a scope; what it is granted, `None` if nothing limits it.
     pub(crate) fn open(&mut self, tree: &Tree, tag: Tag) -> Option<usize> {
         let outer = self.innermost();

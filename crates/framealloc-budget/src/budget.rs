@@ -157,6 +157,42 @@ impl Budget {
         }
     }
 
+    /// Takes samples of frame memory; none are taken unless set.
+    ///
+    /// ```
+    /// use framealloc_budget::{Budget, Sampling, bytes::kib};
+    /// use framealloc_core::{AllocConfig, SmartAlloc};
+    ///
+    /// let budget = Budget::new().with_sampling(Sampling::every(kib(4)));
+    /// let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+    /// for _ in 0..100 {
+    ///     alloc.begin_frame();
+    ///     alloc.frame().alloc_slice_fill(900, 0u64); // most of it is asked for here
+    ///     for id in 0..100u32 {
+    ///         alloc.frame().alloc(id);
+    ///     }
+    ///     alloc.end_frame();
+    /// }
+    /// let sites = budget.metrics().sites().unwrap();
+    /// println!("{sites}");
+    /// assert!(sites.bytes.relative() < 0.1);
+    /// assert!((sites.bytes.value - 800_000.0).abs() < 5.0 * sites.bytes.error);
+    /// assert_eq!(sites.sites[0].largest, 7200);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the interval is out of its bounds; [`set_sampling`](Self::set_sampling) returns the error.
+    #[cfg(feature = "sample")]
+    #[must_use]
+    #[track_caller]
+    pub fn with_sampling(self, sampling: crate::Sampling) -> Self {
+        match self.set_sampling(Some(sampling)) {
+            Ok(()) => self,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// Calls `callback` when a hard limit refuses memory, before that becomes an error: it may free some (drop what a cache keeps,
     /// [trim](framealloc_core::Pool::trim) a pool) and says whether it did. Then the request is tried once more.
     ///
@@ -247,6 +283,19 @@ impl Budget {
             return Err(BudgetError::History { frames, most: MOST_FRAMES });
         }
         self.inner.history.lock().set_capacity(frames);
+        Ok(())
+    }
+
+    /// Takes samples of frame memory from now on, or no more; what was sampled before is forgotten. Threads
+    /// begin with their next frame; where samples were taken before, the one that is due counts as one of the new interval.
+    ///
+    /// # Errors
+    ///
+    /// If the interval is out of its bounds; the text names it.
+    #[cfg(feature = "sample")]
+    pub fn set_sampling(&self, sampling: Option<crate::Sampling>) -> Result<(), BudgetError> {
+        sampling.as_ref().map_or(Ok(()), crate::Sampling::check)?;
+        self.inner.set_sampling(sampling);
         Ok(())
     }
 
@@ -346,6 +395,16 @@ impl Governor for Budget {
     #[cfg(feature = "tracy")]
     fn leave(&self, _: framealloc_core::Stage) {
         crate::tracy::Tracy::leave();
+    }
+
+    #[cfg(feature = "sample")]
+    fn sample_interval(&self) -> Option<usize> {
+        self.inner.sample_interval()
+    }
+
+    #[cfg(feature = "sample")]
+    fn sampled(&self, sample: &framealloc_core::Sample) {
+        self.inner.sampled(sample);
     }
 
     fn bounds_threads(&self) -> bool {

@@ -167,6 +167,38 @@ impl<'de> Deserialize<'de> for FilePressure {
     }
 }
 
+#[cfg(feature = "sample")]
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSampling {
+    interval: Size,
+    seed: Option<u64>,
+    #[cfg(feature = "backtrace")]
+    #[serde(default)]
+    backtraces: bool,
+}
+
+#[cfg(feature = "sample")]
+#[derive(Clone, Copy)]
+struct FileSampling(crate::Sampling);
+
+#[cfg(feature = "sample")]
+impl<'de> Deserialize<'de> for FileSampling {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawSampling::deserialize(deserializer)?;
+        let mut sampling = crate::Sampling::every(raw.interval.0);
+        if let Some(seed) = raw.seed {
+            sampling = sampling.with_seed(seed);
+        }
+        #[cfg(feature = "backtrace")]
+        if raw.backtraces {
+            sampling = sampling.with_backtraces();
+        }
+        sampling.check().map_err(D::Error::custom)?;
+        Ok(Self(sampling))
+    }
+}
+
 /// The path of a tag, as a key.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct TagPath(String);
@@ -191,6 +223,8 @@ struct File {
     over: Option<Over>,
     history: Option<NonZeroUsize>,
     pressure: Option<FilePressure>,
+    #[cfg(feature = "sample")]
+    sampling: Option<FileSampling>,
     tags: BTreeMap<TagPath, FileLimit>,
     #[serde(deserialize_with = "platforms")]
     platform: BTreeMap<String, Self>,
@@ -260,6 +294,10 @@ impl File {
         }
         if let Some(pressure) = self.pressure {
             budget.set_pressure(pressure.over(budget.pressure_policy()))?;
+        }
+        #[cfg(feature = "sample")]
+        if let Some(FileSampling(sampling)) = self.sampling {
+            budget.set_sampling(Some(sampling))?;
         }
         Ok(())
     }

@@ -75,6 +75,8 @@ pub(crate) struct Inner {
     settings: Mutex<Settings>,
     pub(crate) history: Mutex<History>,
     attached: Mutex<Attached>,
+    #[cfg(feature = "sample")]
+    sampler: Mutex<crate::sites::Sampler>,
     #[cfg(any(feature = "report", feature = "tracy"))]
     pub(crate) held: Mutex<crate::held::Held>,
     #[cfg(feature = "tracy")]
@@ -117,6 +119,8 @@ impl Inner {
             settings: Mutex::default(),
             history: Mutex::new(History::new(HISTORY)),
             attached: Mutex::default(),
+            #[cfg(feature = "sample")]
+            sampler: Mutex::default(),
             #[cfg(any(feature = "report", feature = "tracy"))]
             held: Mutex::default(),
             #[cfg(feature = "tracy")]
@@ -477,6 +481,36 @@ impl Inner {
         )
     }
 
+    // ---- samples -------------------------------------------------------------------------------------------------
+
+    #[cfg(feature = "sample")]
+    pub(crate) fn set_sampling(&self, sampling: Option<crate::sites::Sampling>) {
+        let _before = std::mem::replace(&mut *self.sampler.lock(), crate::sites::Sampler::start(sampling));
+    }
+
+    #[cfg(feature = "sample")]
+    pub(crate) fn sample_interval(&self) -> Option<usize> {
+        self.sampler.lock().interval()
+    }
+
+    #[cfg(feature = "sample")]
+    pub(crate) fn sampled(&self, sample: &framealloc_core::Sample) {
+        let tag = sample.tag.map_or(ROOT, |scope| self.with_books(scope.arena, |books| books.node_at(scope.depth)));
+        let Some(wants_stack) = self.sampler.lock().wants_stack() else { return };
+        #[cfg(feature = "backtrace")]
+        let stack = if wants_stack { crate::sites::stack() } else { Box::default() };
+        #[cfg(not(feature = "backtrace"))]
+        let (stack, _) = (Box::default(), wants_stack);
+        self.sampler.lock().add(sample, tag, stack);
+    }
+
+    /// What samples tell, if any are taken.
+    #[cfg(feature = "sample")]
+    pub(crate) fn sites(&self) -> Option<crate::sites::Sites> {
+        let copied = self.sampler.lock().copy()?;
+        Some(copied.sum_up(&self.tree))
+    }
+
     // ---- the end of a frame --------------------------------------------------------------------------------------
 
     pub(crate) fn end_frame(&self, end: &FrameEnd<'_>) {
@@ -539,6 +573,8 @@ impl Inner {
             #[cfg(feature = "tracy")]
             self.tracy.end_frame(&record, &self.tree, &self.held);
         }
+        #[cfg(feature = "sample")]
+        self.sampler.lock().end_frame();
         #[cfg(feature = "live")]
         self.live.note(self);
         if let Some(callback) = callback.take() {

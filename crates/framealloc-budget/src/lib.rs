@@ -28,10 +28,12 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `backtrace` | who called, with each sample |
 //! | `config` | budgets from TOML and JSON files, with overrides for platforms |
 //! | `live` | a [`LiveView`]: the program's frames as they end, for `framealloc-top` in a terminal |
 //! | `metrics` | figures of each frame as gauges of the [`metrics`](https://docs.rs/metrics) facade: `framealloc_frame_bytes` and others, tags as labels |
 //! | `report` | recordings of frames: a page of HTML, JSON, CSV, Chrome traces, collapsed stacks |
+//! | `sample` | [`Sites`]: where frame memory is asked for, in which sizes, and what alignment takes, estimated from samples |
 //! | `svg` | recordings as pictures for documents |
 //! | `tracy` | tags as zones of [Tracy](https://github.com/wolfpld/tracy), marks and plots of frames, chunks and slabs as named memory |
 
@@ -58,6 +60,8 @@ mod pressure;
 #[cfg(feature = "report")]
 mod recording;
 mod shelf;
+#[cfg(any(feature = "report", feature = "sample"))]
+mod sites;
 mod sync;
 #[cfg(feature = "tracy")]
 mod tracy;
@@ -77,3 +81,7 @@ pub use live::{LiveConfig, LiveError, LiveStats, LiveView};
 pub use pressure::{Level, Pressure, PressurePolicy};
 #[cfg(feature = "report")]
 pub use recording::{AccountEntry, BlockEntry, Recording, SCHEMA, TagEntry};
+#[cfg(feature = "sample")]
+pub use sites::Sampling;
+#[cfg(any(feature = "report", feature = "sample"))]
+pub use sites::{Estimate, Site, Sites, SizeEstimate};

@@ -182,6 +182,14 @@ pub enum BudgetError {
         /// How many there may be.
         most: usize,
     },
+    /// Samples are to be taken at an interval that is none, or longer than there can be.
+    #[cfg(feature = "sample")]
+    Sampling {
+        /// Bytes between two samples.
+        interval: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// A setting of pressure is out of its bounds.
     Pressure {
         /// The setting.
@@ -216,6 +224,10 @@ impl fmt::Display for BudgetError {
                 f,
                 "{account}: a hard limit can be changed at any time, but must be there when the allocator is made"
             ),
+            #[cfg(feature = "sample")]
+            Self::Sampling { interval, most } => {
+                write!(f, "samples are to be taken every {interval} bytes, but must be every 1 to {most}")
+            }
             Self::History { frames, most } => {
                 write!(f, "the history is to have {frames} frames, but must have from 1 to {most}")
             }

@@ -346,8 +346,7 @@ pub trait Governor: Send + Sync {
 
     /// Asked how many bytes of frame memory a thread is to be handed before the block that a sample is taken of, its first, or the next
     /// one: the block that reaches beyond them is told of by [`sampled`](Self::sampled). Bytes count again when their block was freed
-    /// and they are handed out anew. Scratch arenas are not sampled. `None`: no sample for now; asked again when the thread needs
-    /// memory beyond its chunk.
+    /// and they are handed out anew. Scratch arenas are not sampled. `None`: no sample for now; asked again in each frame.
     ///
     /// Where intervals are `-mean * ln(u)` bytes, rounded down, for `u` even between 0 and 1, a block of `n` bytes is sampled with a
     /// probability of `1 - exp(-n / mean)`, whatever was allocated before.

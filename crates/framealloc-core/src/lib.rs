@@ -25,6 +25,7 @@
 //! | `std` (default) | threads: [`SmartAlloc`], pools, the operating system's backends |
 //! | `count` | counts allocations, at one more instruction for each |
 //! | `debug_fill` | fills memory that is handed out with `FRESH_FILL` (`0xcd`), and memory that was freed, rewound, reset or whose frame ended with `FREED_FILL` (`0xdd`) |
+//! | `sample` | samples of frame memory for governors, with the line that asked for it |
 //! | `hardened` | pools find double frees, foreign memory, wrong layouts and overruns when memory is freed: one line on stderr, then an abort |
 //!
 //! A build with `--cfg asan` under the address sanitizer, or one with `--cfg memcheck` under valgrind, has all memory that is not

@@ -56,6 +56,17 @@ pub struct Books {
     /// them are over in half a minute
     #[arg(long, value_name = "ADDRESS", value_parser = own_address)]
     pub live: Option<SocketAddr>,
+    /// Take a sample of framealloc's frame memory every so many bytes on average, such as 64KiB, and print which lines ask for it
+    #[cfg(feature = "sample")]
+    #[arg(long, value_name = "SIZE", value_parser = interval)]
+    pub sample: Option<usize>,
+}
+
+#[cfg(feature = "sample")]
+fn interval(text: &str) -> Result<usize, String> {
+    let bytes = framealloc::bytes::parse(text)?;
+    Budget::new().set_sampling(Some(framealloc::Sampling::every(bytes))).map_err(|error| error.to_string())?;
+    Ok(bytes)
 }
 
 /// One of this machine alone, with a port.
@@ -70,7 +81,11 @@ fn own_address(text: &str) -> Result<SocketAddr, String> {
 
 impl Books {
     fn is_asked_for(&self) -> bool {
-        self.budget.is_some() || self.html.is_some() || self.live.is_some()
+        #[cfg(feature = "sample")]
+        let sampled = self.sample.is_some();
+        #[cfg(not(feature = "sample"))]
+        let sampled = false;
+        self.budget.is_some() || self.html.is_some() || self.live.is_some() || sampled
     }
 
     /// The budget, without limits if only figures are asked for; `None` if nothing is.
@@ -79,10 +94,16 @@ impl Books {
     ///
     /// What is wrong with the budget's file.
     pub fn open(&self) -> Result<Option<Budget>, String> {
-        match &self.budget {
-            Some(path) => Budget::load(path).map(Some).map_err(|error| error.to_string()),
-            None => Ok((self.is_asked_for() || cfg!(feature = "tracy")).then(Budget::new)),
+        let budget = match &self.budget {
+            Some(path) => Some(Budget::load(path).map_err(|error| error.to_string())?),
+            None => (self.is_asked_for() || cfg!(feature = "tracy")).then(Budget::new),
+        };
+        #[cfg(feature = "sample")]
+        if let (Some(budget), Some(interval)) = (&budget, self.sample) {
+            let sampling = framealloc::Sampling::every(interval);
+            budget.set_sampling(Some(sampling)).map_err(|error| error.to_string())?;
         }
+        Ok(budget)
     }
 }
 
@@ -128,7 +149,8 @@ impl Args {
         if args.books.is_asked_for() && (args.soak.is_some() || !args.variant.variants().contains(&Memory::Framealloc))
         {
             return Err((
-                "error: '--budget', '--html' and '--live' are for framealloc, which is not played".to_owned(),
+                "error: '--budget', '--html', '--live' and '--sample' are for framealloc, which is not played"
+                    .to_owned(),
                 2,
             ));
         }

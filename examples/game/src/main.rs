@@ -90,7 +90,10 @@ fn play_budgeted(args: &Args) -> Result<Outcome, String> {
         std::fs::write(path, metrics.recording(title).to_html())
             .map_err(|error| format!("cannot write '{}': {error}", path.display()))?;
     }
-    Ok(Outcome { budget: Some(metrics.report().to_string()), ..outcome })
+    let report = metrics.report().to_string();
+    #[cfg(feature = "sample")]
+    let report = metrics.sites().map_or(report.clone(), |sites| format!("{report}\n{sites}"));
+    Ok(Outcome { budget: Some(report), ..outcome })
 }
 
 /// The parent: every variant in a process of its own, in turns, then the report.

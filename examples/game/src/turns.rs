@@ -68,6 +68,10 @@ impl Player {
             if let Some(address) = books.live {
                 command.arg("--live").arg(address.to_string());
             }
+            #[cfg(feature = "sample")]
+            if let Some(interval) = books.sample {
+                command.arg("--sample").arg(interval.to_string());
+            }
         }
         let mut child = command
             .stdin(Stdio::piped())

@@ -1,5 +1,7 @@
 //! Loops that allocate and free, for their instructions to be counted: `cost LOOP ROUNDS`, or with a budget behind the allocator
-//! `cost LOOP ROUNDS budget`; with the feature `live` also `live`, a budget whose frames are shown to nobody, and `watched`, to somebody.
+//! `cost LOOP ROUNDS budget`; with the feature `live` also `live`, a budget whose frames are shown to nobody, and `watched`, to somebody;
+//! with the feature `sample` also `sampled:BYTES`, a budget that takes a sample every so many bytes, and with `backtrace` also
+//! `traced:BYTES`, one that notes who called.
 //!
 //! Start and end of a run are the same for any number of rounds, so that the difference of two runs is that of their rounds.
 
@@ -9,6 +11,8 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
+#[cfg(feature = "sample")]
+use framealloc::Sampling;
 use framealloc::prelude::*;
 
 /// Values of a frame, and objects of a fill.
@@ -21,13 +25,30 @@ const TAGS: [&str; 32] = [
     "c/1", "d/1", "e/1", "f/1", "g/1", "h/1", "a/1/2", "b/1/2", "c/1/2", "d/1/2", "e/1/2", "f/1/2", "g/1/2", "h/1/2",
 ];
 
-const LOOPS: &str = "frame|tagged|tagged-twice|ping-pong|drain|boundary";
+const LOOPS: &str = "frame|lists|tagged|tagged-twice|ping-pong|drain|boundary";
 
 /// A frame of values.
 fn frame(alloc: &mut SmartAlloc) {
     alloc.begin_frame();
     values(alloc, COUNT);
     alloc.end_frame();
+}
+
+/// A frame of vectors, each dropped before the next one is made.
+fn lists(alloc: &mut SmartAlloc) {
+    alloc.begin_frame();
+    dropped_lists(alloc);
+    alloc.end_frame();
+}
+
+#[inline(never)]
+fn dropped_lists(alloc: &SmartAlloc) {
+    let frame = alloc.frame();
+    for value in 0..COUNT as u64 {
+        let mut list = frame.vec_with_capacity(8);
+        list.extend([value; 8]);
+        black_box(&list);
+    }
 }
 
 /// A frame of values, so many times, in a scope of a tag that has a limit.
@@ -110,6 +131,20 @@ fn budget() -> Budget {
         })
 }
 
+/// `sampled:BYTES` or `traced:BYTES`. Drawn from a seed, so that each run counts the same.
+#[cfg(feature = "sample")]
+fn sampling(text: &str) -> Result<Sampling, String> {
+    let (how, interval) = text.split_once(':').unwrap_or((text, ""));
+    let interval = interval.parse().map_err(|_| format!("'{interval}' is not a number of bytes"))?;
+    let sampling = Sampling::every(interval).with_seed(1);
+    match how {
+        "sampled" => Ok(sampling),
+        #[cfg(feature = "backtrace")]
+        "traced" => Ok(sampling.with_backtraces()),
+        _ => Err(format!("nothing is '{how}'")),
+    }
+}
+
 /// Shows the budget's frames, if it is to be, to a viewer on a thread of its own, if there is to be one.
 #[cfg(feature = "live")]
 fn show(budget: &Budget, to: &str) -> Result<Option<framealloc::LiveView>, String> {
@@ -139,7 +174,7 @@ fn show(_budget: &Budget, to: &str) -> Result<(), String> {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let (Some(name), Some(rounds)) = (arguments.get(1), arguments.get(2).and_then(|rounds| rounds.parse().ok())) else {
-        eprintln!("cost {LOOPS} ROUNDS [budget|live|watched]");
+        eprintln!("cost {LOOPS} ROUNDS [budget|live|watched|sampled:BYTES|traced:BYTES]");
         return ExitCode::from(2);
     };
     let mut shown = None;
@@ -153,6 +188,15 @@ fn main() -> ExitCode {
                     eprintln!("{error}");
                     return ExitCode::FAILURE;
                 }
+            }
+            AllocConfig::default().with_governor(budget)
+        }
+        #[cfg(feature = "sample")]
+        Some(to) if to.contains(':') => {
+            let budget = budget();
+            if let Err(error) = sampling(to).and_then(|how| budget.set_sampling(Some(how)).map_err(|e| e.to_string())) {
+                eprintln!("{error}");
+                return ExitCode::from(2);
             }
             AllocConfig::default().with_governor(budget)
         }
@@ -171,6 +215,7 @@ fn main() -> ExitCode {
     }
     let mut round: Box<dyn FnMut()> = match name.as_str() {
         "frame" => Box::new(|| frame(&mut alloc)),
+        "lists" => Box::new(|| lists(&mut alloc)),
         "tagged" => Box::new(|| tagged(&mut alloc, 1)),
         "tagged-twice" => Box::new(|| tagged(&mut alloc, 2)),
         "ping-pong" => Box::new(|| ping_pong(&pool)),

@@ -177,6 +177,13 @@ impl Metrics {
         report::report(&self.inner)
     }
 
+    /// Where frame memory was asked for since sampling began, if it did: see [`Budget::with_sampling`](crate::Budget::with_sampling).
+    #[cfg(feature = "sample")]
+    #[must_use]
+    pub fn sites(&self) -> Option<crate::Sites> {
+        self.inner.sites()
+    }
+
     /// Whether in the last `frames` frames nothing was taken from the backends or given back, nothing was refused, and nothing went beyond a
     /// limit.
     ///

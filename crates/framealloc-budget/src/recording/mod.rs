@@ -9,6 +9,7 @@ mod trace;
 use serde::{Deserialize, Serialize};
 
 use crate::figures::{FrameRecord, Metrics};
+use crate::sites::Sites;
 
 /// The schema of [`Recording`]: raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -50,6 +51,9 @@ pub struct Recording {
     /// What was held from the backends when the last frame had ended, by address.
     #[serde(default)]
     pub blocks: Vec<BlockEntry>,
+    /// Where frame memory was asked for, if samples were taken.
+    #[serde(default)]
+    pub sites: Option<Sites>,
 }
 
 /// A block of memory that was held from a backend.
@@ -127,6 +131,10 @@ impl Metrics {
             accounts: accounts.collect(),
             frames: self.frames(),
             blocks: self.blocks(),
+            #[cfg(feature = "sample")]
+            sites: self.sites(),
+            #[cfg(not(feature = "sample"))]
+            sites: None,
         }
     }
 }

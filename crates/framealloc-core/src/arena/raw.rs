@@ -111,9 +111,9 @@ pub(crate) struct RawArena {
     /// The position that may be reached without a sample; `usize::MAX` where none is due.
     #[cfg(feature = "sample")]
     sample_at: Cell<usize>,
-    /// Whether the governor takes samples of this arena.
+    /// Whether the governor is to be asked for the next sample's place.
     #[cfg(feature = "sample")]
-    sampled: Cell<bool>,
+    pending: Cell<bool>,
     growth: Growth,
     min_align: usize,
     /// Resets of an arena that stands alone: what a frame number is to the arenas of a `SmartAlloc`.
@@ -238,7 +238,7 @@ impl RawArena {
             #[cfg(feature = "sample")]
             sample_at: Cell::new(usize::MAX),
             #[cfg(feature = "sample")]
-            sampled: Cell::new(false),
+            pending: Cell::new(false),
             growth,
             min_align,
             resets: Cell::new(0),

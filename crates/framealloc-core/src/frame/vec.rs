@@ -91,7 +91,12 @@ impl<'f, T> FrameVec<'f, T> {
     #[inline]
     #[track_caller]
     pub fn with_capacity_in(capacity: usize, frame: Frame<'f>) -> Self {
-        Self { vec: frame.raw().on_behalf(|| Vec::with_capacity_in(capacity, frame)) }
+        if capacity == 0 || size_of::<T>() == 0 {
+            return Self::new_in(frame);
+        }
+        let Ok(start) = frame.raw().reserve_slice::<ALIGN, core::convert::Infallible, T>(capacity);
+        // SAFETY: reserved for as many elements of `T` from the vector's own allocator; none of them is there yet.
+        Self { vec: unsafe { Vec::from_raw_parts_in(start.as_ptr(), 0, capacity, frame) } }
     }
 
     /// An empty vector with room for `capacity` elements.

@@ -285,6 +285,10 @@ impl<'a> ExclusiveCore<'a> {
         if self.bounded {
             slot.arena.bound_thread();
         }
+        #[cfg(feature = "sample")]
+        if self.governed {
+            slot.arena.begin_sampling();
+        }
         slot.tags.drain_into(&mut state.tags);
         // SAFETY: this function's contract.
         state.last.scratch_peak +=

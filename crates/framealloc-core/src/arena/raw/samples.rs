@@ -23,9 +23,13 @@ impl Drop for Named<'_> {
 }
 
 impl RawArena {
-    /// Samples are taken of this arena, a frame's. The first interval is asked for when memory is first needed.
+    /// Before a frame of this arena, which is one of frames: unless it is sampled, the governor is asked for an interval when memory is
+    /// first needed.
     pub(crate) fn begin_sampling(&self) {
-        self.sampled.set(true);
+        if self.sample_at.get() == usize::MAX {
+            self.pending.set(true);
+            self.place_sample(0);
+        }
     }
 
     /// The position that may be reached as far as samples go.
@@ -44,16 +48,14 @@ impl RawArena {
     /// Takes the sample's place out of the bound while a request is served; how many bytes there are before it. `None` if
     /// nothing is sampled here.
     pub(super) fn lift_sample(&self) -> Option<usize> {
-        if !self.sampled.get() {
-            return None;
-        }
         let at = self.sample_at.replace(usize::MAX);
-        if at == usize::MAX {
-            // The first one, or the governor has wanted none, or has left the last by a panic.
+        if at != usize::MAX {
+            self.rebound();
+        }
+        if self.pending.replace(false) {
             return self.next_interval();
         }
-        self.rebound();
-        Some(at - self.position())
+        (at != usize::MAX).then(|| at - self.position())
     }
 
     /// After a request that took so many bytes, or was refused: a sample of it if it reaches beyond the `left` bytes.
@@ -103,8 +105,12 @@ impl RawArena {
         }
         let tag = self.innermost_tag().map(|open| open.scope);
         let sample = Sample { site: self.site.get().unwrap_or(site), tag, layout, grown_from, bytes };
+        // Should it panic, it is asked for an interval next time.
+        self.pending.set(true);
         ask(self.sampler()?, (), |governor| governor.sampled(&sample));
-        self.next_interval()
+        let next = self.next_interval();
+        self.pending.set(false);
+        next
     }
 
     /// Asks how many bytes are to pass before the next sample. `None` inside of the governor's own calls, and if it wants none.
