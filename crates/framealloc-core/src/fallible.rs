@@ -54,6 +54,7 @@ pub unsafe trait TryAllocator {
     /// # Safety
     ///
     /// As for [`try_resize`](Self::try_resize).
+    #[track_caller]
     unsafe fn relocate(&self, memory: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let moved = self.try_allocate(new)?;
         // SAFETY: the blocks are distinct, both are valid for the smaller size, and the old one is not used afterwards.

@@ -25,6 +25,7 @@
 //! | `std` (default) | threads: [`SmartAlloc`], pools, the operating system's backends |
 //! | `count` | counts allocations, at one more instruction for each |
 //! | `debug_fill` | fills memory that is handed out with `FRESH_FILL` (`0xcd`), and memory that was freed, rewound, reset or whose frame ended with `FREED_FILL` (`0xdd`) |
+//! | `trace` | allocators that are asked to know where pooled objects came from, and name the line whose block was overrun |
 //! | `sample` | samples of frame memory for governors, with the line that asked for it |
 //! | `hardened` | pools find double frees, foreign memory, wrong layouts and overruns when memory is freed: one line on stderr, then an abort |
 //!
@@ -66,7 +67,11 @@ mod stats;
 mod sync;
 #[cfg(feature = "std")]
 mod thread;
+#[cfg(feature = "trace")]
+mod trace;
 mod unwind;
+#[cfg(feature = "hardened")]
+mod watch;
 
 #[cfg(feature = "debug_fill")]
 pub use annotate::{FREED_FILL, FRESH_FILL};
@@ -89,3 +94,5 @@ pub use smart_alloc::*;
 #[cfg(feature = "std")]
 pub use stats::FrameEnd;
 pub use stats::{AllocStats, ClassStats, FrameStats, POOL_SIZES, PoolStats, PoolSurvey, SlabStats, ThreadStats};
+#[cfg(feature = "trace")]
+pub use trace::{Census, LiveBlock};

@@ -236,6 +236,11 @@ fn backends_are_sent_and_governors_are_shared() {
         Tag: Send Sync Unpin Clone Copy;
         AllocationResult: Unpin Clone Copy;
     }
+    #[cfg(feature = "trace")]
+    table! {
+        Census: Send Sync Unpin Clone;
+        LiveBlock: Send Sync Unpin Clone;
+    }
     #[cfg(feature = "sample")]
     table! {
         Sample: Send Sync Unpin Clone Copy;

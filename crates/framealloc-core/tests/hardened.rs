@@ -4,40 +4,16 @@
 
 #![cfg(all(feature = "hardened", unix, not(any(asan, memcheck))))]
 
+#[path = "support/dies.rs"]
+mod dies;
+
 use std::alloc::Layout;
-use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::ptr::NonNull;
 
 use allocator_api2::alloc::Allocator;
 use allocator_api2::vec::Vec as PoolVec;
+use dies::dies;
 use framealloc_core::{HeapBox, Pool, PoolBox, SmartAlloc};
-
-/// SIGABRT, everywhere.
-const ABORTED: i32 = 6;
-
-/// Runs `corrupt` in a process of its own. It says which address it frees wrongly, and does so: the process is to abort with one
-/// line on stderr, with that address and `fault` in it.
-#[track_caller]
-fn dies(test: &str, fault: &str, corrupt: impl FnOnce(fn(NonNull<u8>))) {
-    const MARK: &str = "FRAMEALLOC_TEST_CORRUPTS";
-    if std::env::var(MARK).is_ok_and(|running| running == test) {
-        return corrupt(|address| println!("frees {address:p}"));
-    }
-    let child = Command::new(std::env::current_exe().expect("a test binary"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(MARK, test)
-        .output()
-        .expect("the test binary starts");
-    let (out, err) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
-    let address =
-        out.lines().find_map(|line| line.strip_prefix("frees ").or(line.split_once(" frees ").map(|it| it.1)));
-    let address = address.unwrap_or_else(|| panic!("{test} did not run: {out}"));
-    assert_eq!(child.status.signal(), Some(ABORTED), "{test}: {}\n{err}", child.status);
-    assert_eq!(err.lines().count(), 1, "{err}");
-    assert!(err.starts_with(&format!("framealloc: free of {address} (")), "of {address}: {err}");
-    assert!(err.contains(fault), "{fault}: {err}");
-}
 
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap()
@@ -62,7 +38,7 @@ macro_rules! corruptions {
     ($($name:ident: $fault:literal, |$alloc:ident, $say:ident| $body:block)*) => {$(
         #[test]
         fn $name() {
-            dies(stringify!($name), $fault, |$say| {
+            dies(stringify!($name), "free of", $fault, |$say| {
                 let $alloc = SmartAlloc::default();
                 // SAFETY: none: this is what a broken program does, and the process ends before anything comes of it.
                 unsafe { $body }

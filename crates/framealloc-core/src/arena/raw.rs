@@ -9,14 +9,18 @@ mod refill;
 mod rewind;
 #[cfg(feature = "sample")]
 mod samples;
+#[cfg(any(feature = "sample", feature = "trace"))]
+mod site;
 mod supply;
+#[cfg(feature = "trace")]
+mod trail;
 
 use core::alloc::Layout;
 use core::cell::Cell;
 #[cfg(feature = "std")]
 use core::cell::UnsafeCell;
 use core::convert::Infallible;
-#[cfg(feature = "sample")]
+#[cfg(any(feature = "sample", feature = "trace"))]
 use core::panic::Location;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -98,7 +102,7 @@ pub(crate) struct RawArena {
     /// Whether a refusal inside a collection is to be returned instead of raised, for the request under way.
     quiet: Cell<bool>,
     /// On whose behalf the request under way is made: the lines of a collection say nothing to its user.
-    #[cfg(feature = "sample")]
+    #[cfg(any(feature = "sample", feature = "trace"))]
     site: Cell<Option<&'static Location<'static>>>,
     /// The last refusal of a quiet request.
     last_error: Cell<Option<AllocError>>,
@@ -111,6 +115,12 @@ pub(crate) struct RawArena {
     /// The position that may be reached without a sample; `usize::MAX` where none is due.
     #[cfg(feature = "sample")]
     sample_at: Cell<usize>,
+    /// Whether blocks are watched, and the bound stands at the cursor.
+    #[cfg(feature = "trace")]
+    traced: Cell<bool>,
+    /// The blocks of this frame that are watched, in the order of their handing out.
+    #[cfg(feature = "trace")]
+    trail: UnsafeCell<Vec<trail::Laid>>,
     /// Whether the governor is to be asked for the next sample's place.
     #[cfg(feature = "sample")]
     pending: Cell<bool>,
@@ -228,7 +238,7 @@ impl RawArena {
             high: Cell::new(0),
             refused: Cell::new(0),
             quiet: Cell::new(false),
-            #[cfg(feature = "sample")]
+            #[cfg(any(feature = "sample", feature = "trace"))]
             site: Cell::new(None),
             last_error: Cell::new(None),
             #[cfg(feature = "std")]
@@ -239,6 +249,10 @@ impl RawArena {
             sample_at: Cell::new(usize::MAX),
             #[cfg(feature = "sample")]
             pending: Cell::new(false),
+            #[cfg(feature = "trace")]
+            traced: Cell::new(false),
+            #[cfg(feature = "trace")]
+            trail: UnsafeCell::new(Vec::new()),
             growth,
             min_align,
             resets: Cell::new(0),
@@ -566,6 +580,10 @@ impl RawArena {
             unsafe { annotate::freed(block.as_ptr(), old.size()) };
             return Ok(moved);
         }
+        #[cfg(feature = "trace")]
+        if old.size() != 0 {
+            self.trail_shrunk(block, new);
+        }
         if self.is_last::<M>(block, old.size()) {
             self.lower(bump::round_up(address + annotate::span(new.size(), M), M));
         }
@@ -584,6 +602,10 @@ impl RawArena {
     /// `block` is live, of this arena, with this `layout`, and not used afterwards.
     #[inline(never)]
     pub(crate) unsafe fn free<const M: usize>(&self, block: NonNull<u8>, layout: Layout) {
+        #[cfg(feature = "trace")]
+        if layout.size() != 0 {
+            self.trail_freed(block);
+        }
         // SAFETY: this function's contract.
         unsafe { annotate::freed(block.as_ptr(), layout.size()) };
         if self.is_last::<M>(block, layout.size()) {
@@ -643,7 +665,7 @@ impl RawArena {
     #[inline(always)]
     #[track_caller]
     pub(crate) fn on_behalf<R>(&self, f: impl FnOnce() -> R) -> R {
-        #[cfg(feature = "sample")]
+        #[cfg(any(feature = "sample", feature = "trace"))]
         let _named = self.name_site(Location::caller());
         f()
     }

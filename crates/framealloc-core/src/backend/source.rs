@@ -41,6 +41,8 @@ pub(crate) struct Source {
     /// Bytes given back by the governor itself, which could not be told of them just then. By [`Resource`], and whether they
     /// were of the heap.
     untold: [[AtomicUsize; 2]; RESOURCES.len()],
+    #[cfg(feature = "trace")]
+    tracer: Option<Arc<crate::trace::Tracer>>,
 }
 
 struct Chain {
@@ -181,6 +183,8 @@ impl Source {
             chain: Mutex::new(Chain { backends, live: Live::new() }),
             governor,
             attached: false,
+            #[cfg(feature = "trace")]
+            tracer: None,
             committed: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
             given_back: AtomicU64::new(0),
@@ -197,6 +201,18 @@ impl Source {
         self.governor.attach().map_err(|reason| AllocError::new(AllocErrorKind::Governor { reason }))?;
         self.attached = true;
         Ok(())
+    }
+
+    /// Traces what is taken from pools.
+    #[cfg(feature = "trace")]
+    pub(crate) fn trace(&mut self) {
+        self.tracer = Some(Arc::new(crate::trace::Tracer::new()));
+    }
+
+    /// What is known of the blocks of pools, if they are traced.
+    #[cfg(feature = "trace")]
+    pub(crate) fn tracer(&self) -> Option<&Arc<crate::trace::Tracer>> {
+        self.tracer.as_ref()
     }
 
     pub(crate) fn governor(&self) -> &Arc<dyn Governor> {

@@ -147,6 +147,10 @@ impl ChunkStore {
     #[inline]
     pub(crate) fn end_frame(&self, frame: u64, surplus: ChunkList) {
         self.frame.store(frame, Ordering::Relaxed);
+        #[cfg(feature = "trace")]
+        if let Some(tracer) = self.source.tracer() {
+            tracer.set_frame(frame);
+        }
         if !surplus.is_empty() || self.stored() != 0 {
             self.shelve(frame, surplus);
         }

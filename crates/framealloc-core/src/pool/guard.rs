@@ -6,7 +6,7 @@
 //! whoever has its object, and the map is read for slabs that the reader keeps alive.
 
 use core::alloc::Layout;
-use core::fmt::{self, Write as _};
+use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +17,8 @@ use super::class;
 use super::large;
 use super::shared::PoolCore;
 use super::slab::{self, SLAB, Slab};
-use crate::annotate;
+use crate::watch;
+pub(super) use crate::watch::{WATCHED, watch};
 
 pub(super) use blocks::add as add_block;
 pub(super) use map::{add_slab, remove_slab};
@@ -25,11 +26,8 @@ pub(super) use map::{add_slab, remove_slab};
 /// Bytes behind what is asked for that an object has at least: they are watched.
 pub(super) const MARGIN: usize = 1;
 
-/// Bytes that are watched behind an object, as far as it has as many, and behind a large block.
-pub(super) const WATCHED: usize = 16;
-
-/// What watched bytes hold. An overrun that writes this very byte is not seen.
-const CANARY: u8 = 0xc5;
+/// What happened when something is wrong.
+const FREE: &str = "free of";
 
 /// What stands in the header of a slab.
 pub(super) const MAGIC: u64 = 0x6c61_6269_6c73_6166;
@@ -89,7 +87,7 @@ pub(super) unsafe fn take_back(memory: NonNull<u8>, layout: Layout, class: usize
         faulty(format_args!("double free: no object is live there"));
     }
     // SAFETY: an object of this class, which was live until now, and is the caller's to give up.
-    unsafe { inspect(memory, layout, size) };
+    unsafe { inspect_object(memory, layout, size) };
 }
 
 /// Checks that memory which a user hands to a certain pool is that pool's.
@@ -104,7 +102,7 @@ pub(super) fn check_pool(core: &PoolCore, memory: NonNull<u8>, layout: Layout) {
     } else {
         check_block(memory, layout);
         // SAFETY: a large block that is live.
-        unsafe { large::owner(memory) }
+        unsafe { large::core(memory) }.id()
     };
     if id != core.id() {
         faulty(format_args!("it is of another pool"));
@@ -138,8 +136,8 @@ fn check_block(memory: NonNull<u8>, layout: Layout) {
     if !unsafe { large::is_sound(memory, layout) } {
         fail(memory, layout, format_args!("the header before it was overwritten, or it has another size"));
     }
-    // SAFETY: as above: the bytes behind it are watched since it was handed out.
-    unsafe { inspect(memory, layout, layout.size() + WATCHED) };
+    // SAFETY: as above.
+    unsafe { inspect_block(memory, layout) };
 }
 
 fn find_slab(memory: NonNull<u8>, faulty: &dyn Fn(fmt::Arguments<'_>)) -> Slab {
@@ -170,65 +168,37 @@ const fn bit(index: usize) -> u64 {
     1 << (index % u64::BITS as usize)
 }
 
-/// The watched bytes of memory of which `size` bytes are the user's, and `whole` bytes are there.
-fn tail(memory: NonNull<u8>, size: usize, whole: usize) -> (*mut u8, usize) {
-    (memory.as_ptr().wrapping_add(size), (whole - size).min(WATCHED))
-}
-
-/// Watches what lies behind memory of `size` bytes.
+/// Checks what is watched behind an object for `layout`.
 ///
 /// # Safety
 ///
-/// `whole` bytes are valid, of which those behind `size` are nobody's.
-pub(super) unsafe fn watch(memory: NonNull<u8>, size: usize, whole: usize) {
-    let (start, count) = tail(memory, size, whole);
-    annotate::passed_on(start, count);
+/// A live object of a slab, for which [`watch`] was called, of `whole` bytes.
+pub(super) unsafe fn inspect_object(object: NonNull<u8>, layout: Layout, whole: usize) {
+    #[cfg(feature = "trace")]
     // SAFETY: the caller's promise.
-    unsafe { start.write_bytes(CANARY, count) };
-    annotate::withheld(start, count);
+    let origin = || unsafe { super::tracer_of(object) }?.origin(object);
+    #[cfg(not(feature = "trace"))]
+    let origin = || None::<&str>;
+    // SAFETY: the caller's promise.
+    unsafe { watch::inspect(FREE, object, layout, whole, origin) };
 }
 
-/// Checks what is watched behind memory for `layout`.
+/// Checks what is watched behind a large block of `layout`.
 ///
 /// # Safety
 ///
-/// As for [`watch`], which was called for this memory.
-pub(super) unsafe fn inspect(memory: NonNull<u8>, layout: Layout, whole: usize) {
-    let (start, count) = tail(memory, layout.size(), whole);
-    annotate::readable(start, count);
-    let mut bytes = [CANARY; WATCHED];
-    // SAFETY: written by `watch`, and no more than the array has.
-    unsafe { start.copy_to_nonoverlapping(bytes.as_mut_ptr(), count) };
-    if bytes != [CANARY; WATCHED]
-        && let Some(at) = bytes.iter().position(|&byte| byte != CANARY)
-    {
-        let byte = bytes[at];
-        let fault = format_args!("overrun: byte {at} behind its end is {byte:#04x} instead of {CANARY:#04x}");
-        fail(memory, layout, fault);
-    }
-    annotate::withheld(start, count);
+/// It is live, and its header sound.
+unsafe fn inspect_block(block: NonNull<u8>, layout: Layout) {
+    #[cfg(feature = "trace")]
+    // SAFETY: the caller's promise.
+    let origin = || unsafe { large::core(block) }.tracer()?.origin(block);
+    #[cfg(not(feature = "trace"))]
+    let origin = || None::<&str>;
+    // SAFETY: the bytes behind it are watched since it was handed out.
+    unsafe { watch::inspect(FREE, block, layout, layout.size() + WATCHED, origin) };
 }
 
-/// Says what is wrong, in one line and one write, and ends the program.
-#[cold]
-#[inline(never)]
+/// Says what is wrong, and ends the program.
 fn fail(memory: NonNull<u8>, layout: Layout, fault: fmt::Arguments<'_>) -> ! {
-    /// A line without memory of the heap, which may be what is broken.
-    struct Line {
-        text: [u8; 256],
-        len: usize,
-    }
-    impl fmt::Write for Line {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let count = text.len().min(self.text.len() - self.len);
-            self.text[self.len..][..count].copy_from_slice(&text.as_bytes()[..count]);
-            self.len += count;
-            Ok(())
-        }
-    }
-    let mut line = Line { text: [0; 256], len: 0 };
-    let (size, align) = (layout.size(), layout.align());
-    let _ = writeln!(line, "framealloc: free of {memory:p} ({size} bytes aligned to {align}): {fault}");
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), &line.text[..line.len]);
-    std::process::abort()
+    watch::fail(FREE, memory, layout, fault)
 }

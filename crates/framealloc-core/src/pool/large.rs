@@ -28,6 +28,7 @@ struct Header {
 
 /// Memory for `layout`, whose size may be 0. User code runs.
 #[cold]
+#[track_caller]
 pub(super) fn allocate(core: &Arc<PoolCore>, layout: Layout) -> Result<NonNull<u8>, AllocError> {
     let align = layout.align().max(align_of::<Header>());
     let offset = round_up(size_of::<Header>(), align);
@@ -61,6 +62,10 @@ pub(super) fn allocate(core: &Arc<PoolCore>, layout: Layout) -> Result<NonNull<u
         annotate::fresh(object.as_ptr(), layout.size());
         #[cfg(feature = "hardened")]
         guard::watch_block(object, layout);
+        #[cfg(feature = "trace")]
+        if let Some(tracer) = core.tracer() {
+            tracer.add(object, layout, core::panic::Location::caller());
+        }
         Ok(object)
     }
 }
@@ -74,6 +79,11 @@ pub(super) fn allocate(core: &Arc<PoolCore>, layout: Layout) -> Result<NonNull<u
 pub(super) unsafe fn free(object: NonNull<u8>, layout: Layout) {
     #[cfg(feature = "hardened")]
     guard::take_back_block(object, layout);
+    #[cfg(feature = "trace")]
+    // SAFETY: the block is live, as has been found.
+    if let Some(tracer) = unsafe { self::core(object) }.tracer() {
+        tracer.remove(object);
+    }
     // SAFETY: the block is the caller's to give up. `allocate` wrote the header there, which nobody has read out before, since a
     // block is freed once.
     unsafe {
@@ -83,22 +93,22 @@ pub(super) unsafe fn free(object: NonNull<u8>, layout: Layout) {
     }
 }
 
-/// The id of the pool that a live block is of.
+/// The pool that a live block is of.
 ///
 /// # Safety
 ///
 /// `object` came from [`allocate`] and was not freed.
 #[cfg(feature = "hardened")]
-pub(super) unsafe fn owner(object: NonNull<u8>) -> u64 {
+pub(super) unsafe fn core<'a>(object: NonNull<u8>) -> &'a PoolCore {
     // SAFETY: `allocate` wrote the header there, whose reference keeps the core.
-    unsafe { (*(*object.cast::<Header>().as_ptr().sub(1)).core).id() }
+    unsafe { &*(*object.cast::<Header>().as_ptr().sub(1)).core }
 }
 
 /// Whether the header of a live block is that of a block for `layout`.
 ///
 /// # Safety
 ///
-/// As for [`owner`]; the header may be overwritten.
+/// As for [`core`]; the header may be overwritten.
 #[cfg(feature = "hardened")]
 pub(super) unsafe fn is_sound(object: NonNull<u8>, layout: Layout) -> bool {
     // SAFETY: `allocate` wrote a header there, of which a plain number is read.

@@ -181,6 +181,13 @@ impl Pool {
         Ok(unsafe { HeapBox::init(memory, || value) })
     }
 
+    /// The list of what is live, if the allocator's blocks are [traced](crate::AllocConfig::with_tracing).
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn census(&self) -> Option<crate::Census> {
+        self.door.core.tracer().cloned().map(crate::Census::new)
+    }
+
     /// This pool as an allocator that returns errors: for `try_reserve` and the like.
     ///
     /// ```
@@ -264,6 +271,10 @@ impl Pool {
             #[cfg(feature = "hardened")]
             guard::hand_out(object, layout, class);
         }
+        #[cfg(feature = "trace")]
+        if let Some(tracer) = self.door.core.tracer() {
+            tracer.add(object, layout, core::panic::Location::caller());
+        }
         Ok(object)
     }
 }
@@ -287,12 +298,27 @@ unsafe fn release(memory: NonNull<u8>, layout: Layout) {
         };
         #[cfg(feature = "hardened")]
         guard::take_back(memory, layout, class);
+        #[cfg(feature = "trace")]
+        if let Some(tracer) = tracer_of(memory) {
+            tracer.remove(memory);
+        }
         annotate::freed(memory.as_ptr(), class::size(class));
         let slab = slab::of(memory);
         if !cache::put(slab::key(slab, class), class, memory) {
             shared::free_slow(slab, memory);
         }
     }
+}
+
+/// What is known of the pool of an object, if that is traced.
+///
+/// # Safety
+///
+/// An object of a slab is live there.
+#[cfg(feature = "trace")]
+unsafe fn tracer_of(object: NonNull<u8>) -> Option<Arc<crate::trace::Tracer>> {
+    // SAFETY: the object was cut from a slab, which it keeps.
+    unsafe { slab::core(slab::of(object)) }.tracer().cloned()
 }
 
 /// An address for what takes no memory.
@@ -346,7 +372,7 @@ unsafe fn move_end(memory: NonNull<u8>, old: Layout, new: Layout) {
     // SAFETY: within the object; what its user has no longer, or has not yet, is nobody's.
     unsafe {
         #[cfg(feature = "hardened")]
-        guard::inspect(memory, old, object_size(old));
+        guard::inspect_object(memory, old, object_size(old));
         let end = memory.as_ptr().add(old.size().min(new.size()));
         if new.size() > old.size() {
             annotate::fresh(end, new.size() - old.size());
@@ -355,6 +381,10 @@ unsafe fn move_end(memory: NonNull<u8>, old: Layout, new: Layout) {
         }
         #[cfg(feature = "hardened")]
         guard::watch(memory, new.size(), object_size(new));
+        #[cfg(feature = "trace")]
+        if let Some(tracer) = tracer_of(memory) {
+            tracer.resize(memory, new);
+        }
     }
 }
 

@@ -48,6 +48,12 @@ impl PoolCore {
         }
     }
 
+    /// What is known of the pool's blocks, if they are traced.
+    #[cfg(feature = "trace")]
+    pub(super) fn tracer(&self) -> Option<&Arc<crate::trace::Tracer>> {
+        self.source.tracer()
+    }
+
     #[inline(always)]
     pub(super) fn id(&self) -> u64 {
         self.id

@@ -167,6 +167,10 @@ impl SmartAlloc {
         let governed = config.governor.is_some();
         let governor = config.governor();
         let mut source = Source::new(config.backends, governor);
+        #[cfg(feature = "trace")]
+        if config.traced {
+            source.trace();
+        }
         source.attach()?;
         let bounded = source.governor().bounds_threads();
         let source = Arc::new(source);
@@ -327,6 +331,10 @@ impl Core {
         let arena = self.new_arena();
         if self.bounded {
             arena.bound_thread();
+        }
+        #[cfg(feature = "trace")]
+        if self.store.source().tracer().is_some() {
+            arena.begin_tracing();
         }
         #[cfg(feature = "sample")]
         if self.governed {

@@ -137,6 +137,8 @@ impl SmartAlloc {
         let position = arena.position();
         let grant = verdict.unwrap_or(Verdict::Allow).of(usize::MAX);
         let told = verdict.is_some();
+        #[cfg(feature = "trace")]
+        let traced = self.core.store.source().tracer().map(|tracer| tracer.open_tag(tag));
         let open = OpenTag { scope, told: depth + usize::from(told), grant: position.saturating_add(grant) };
         let close = Close {
             alloc: self,
@@ -147,6 +149,8 @@ impl SmartAlloc {
             count: arena.count(),
             outer_peak: arena.replace_peak(position),
             outer_nested: slot.tags.nested.replace(0),
+            #[cfg(feature = "trace")]
+            traced,
         };
         let result = f(self);
         drop(close);
@@ -172,10 +176,17 @@ struct Close<'a> {
     count: usize,
     outer_peak: usize,
     outer_nested: usize,
+    /// Scopes of traced allocators around it, on this thread.
+    #[cfg(feature = "trace")]
+    traced: Option<usize>,
 }
 
 impl Drop for Close<'_> {
     fn drop(&mut self) {
+        #[cfg(feature = "trace")]
+        if let Some(depth) = self.traced {
+            crate::trace::Tracer::close_tag(depth);
+        }
         let (slot, scope) = (self.alloc.slot(), &self.scope);
         let arena = &slot.arena;
         // The most of it, also if it was freed inside.

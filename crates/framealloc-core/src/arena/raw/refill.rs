@@ -5,7 +5,7 @@
 
 use core::alloc::Layout;
 use core::cell::Cell;
-#[cfg(feature = "sample")]
+#[cfg(any(feature = "sample", feature = "trace"))]
 use core::panic::Location;
 use core::ptr::{self, NonNull};
 
@@ -36,9 +36,32 @@ impl RawArena {
     #[inline(never)]
     #[track_caller]
     pub(crate) fn refill(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+        #[cfg(any(feature = "sample", feature = "trace"))]
+        let site = Location::caller();
+        #[cfg(feature = "trace")]
+        if self.is_traced() {
+            return self.refill_traced(size, align, site);
+        }
+        self.refill_plain(
+            size,
+            0,
+            align,
+            #[cfg(feature = "sample")]
+            site,
+        )
+    }
+
+    /// The same with `gap` bytes behind the block.
+    pub(super) fn refill_plain(
+        &self,
+        size: usize,
+        gap: usize,
+        align: usize,
+        #[cfg(feature = "sample")] site: &'static Location<'static>,
+    ) -> Result<NonNull<u8>, AllocError> {
         #[cfg(feature = "sample")]
         let sampled = self.lift_sample();
-        let result = self.refill_inner(size, align).map_err(|error| {
+        let result = self.refill_inner(size + gap, align).map_err(|error| {
             self.refused.set(self.refused.get() + 1);
             match error.kind() {
                 // What was asked for here, rather than the chunk that was to hold it.
@@ -48,7 +71,7 @@ impl RawArena {
         });
         #[cfg(feature = "sample")]
         if let Some(left) = sampled {
-            self.sample_block(left, (size, align), result.as_ref().ok().map(|&(_, bytes)| bytes), Location::caller());
+            self.sample_block(left, (size, align), result.as_ref().ok().map(|&(_, bytes)| bytes), site);
         }
         result.map(|(block, _)| block)
     }
@@ -265,7 +288,10 @@ impl RawArena {
         let grant = grant.min(self.sample_at());
         let bound = bump::bound(start, self.end.get(), self.base.get(), grant, self.min_align);
         // A grant below what is handed out already refuses everything further, but takes nothing back.
-        self.bound.set(bound.max(self.cursor.get().addr().get()));
+        let cursor = self.cursor.get().addr().get();
+        #[cfg(feature = "trace")]
+        let bound = if self.is_traced() { cursor } else { bound };
+        self.bound.set(bound.max(cursor));
     }
 
     fn now(&self) -> u64 {

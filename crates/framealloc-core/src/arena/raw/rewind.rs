@@ -123,6 +123,8 @@ impl RawArena {
     pub(crate) unsafe fn reset_used(&self) {
         #[cfg(feature = "sample")]
         self.samples_restart();
+        #[cfg(feature = "trace")]
+        self.trail_ends();
         let room = self.end.get() - self.start.get().addr().get();
         if self.chunks.get() != 1 || self.large.get() != 0 {
             self.reset_chunks();
@@ -136,7 +138,7 @@ impl RawArena {
             // Without a grant the bound is the chunk's end, a multiple of every minimum alignment. Stored though it seldom differs:
             // see `RawArena::value`.
             self.bound.set(self.end.get());
-            #[cfg(feature = "sample")]
+            #[cfg(any(feature = "sample", feature = "trace"))]
             self.rebound();
         }
     }
@@ -354,6 +356,8 @@ impl RawArena {
     pub(crate) fn detach(&self, slot: *const (), drops: *mut u8) -> Option<Chunk> {
         #[cfg(feature = "sample")]
         self.samples_restart();
+        #[cfg(feature = "trace")]
+        self.trail_ends();
         let room = self.end.get() - self.start.get().addr().get();
         let outsized = self.chunks.get() == 1 && room > self.growth.min && self.is_outsized();
         if !outsized {

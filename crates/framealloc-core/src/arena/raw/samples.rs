@@ -13,15 +13,6 @@ use super::{RawArena, Supply};
 use crate::backend::ask;
 use crate::governor::{Governor, Sample};
 
-/// A site in [`RawArena::site`], until this is dropped.
-pub(super) struct Named<'a>(&'a RawArena, Option<&'static Location<'static>>);
-
-impl Drop for Named<'_> {
-    fn drop(&mut self) {
-        self.0.site.set(self.1);
-    }
-}
-
 impl RawArena {
     /// Before a frame of this arena, which is one of frames: unless it is sampled, the governor is asked for an interval when memory is
     /// first needed.
@@ -36,13 +27,6 @@ impl RawArena {
     #[inline(always)]
     pub(super) fn sample_at(&self) -> usize {
         self.sample_at.get()
-    }
-
-    /// Names the site of what is requested meanwhile, unless it has a name.
-    pub(super) fn name_site(&self, site: &'static Location<'static>) -> Named<'_> {
-        let before = self.site.get();
-        self.site.set(before.or(Some(site)));
-        Named(self, before)
     }
 
     /// Takes the sample's place out of the bound while a request is served; how many bytes there are before it. `None` if
@@ -104,7 +88,7 @@ impl RawArena {
             return Some(left - bytes);
         }
         let tag = self.innermost_tag().map(|open| open.scope);
-        let sample = Sample { site: self.site.get().unwrap_or(site), tag, layout, grown_from, bytes };
+        let sample = Sample { site: self.site_or(site), tag, layout, grown_from, bytes };
         // Should it panic, it is asked for an interval next time.
         self.pending.set(true);
         ask(self.sampler()?, (), |governor| governor.sampled(&sample));
