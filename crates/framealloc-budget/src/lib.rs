@@ -35,6 +35,7 @@
 //! | `report` | recordings of frames: a page of HTML, JSON, CSV, Chrome traces, collapsed stacks |
 //! | `sample` | [`Sites`]: where frame memory is asked for, in which sizes, and what alignment takes, estimated from samples |
 //! | `svg` | recordings as pictures for documents |
+//! | `trace` | a [`LeakReport`]: what is live in pools, by line, tag and age |
 //! | `tracy` | tags as zones of [Tracy](https://github.com/wolfpld/tracy), marks and plots of frames, chunks and slabs as named memory |
 
 #![cfg_attr(not(feature = "tracy"), forbid(unsafe_code))]
@@ -52,6 +53,8 @@ mod gauges;
 #[cfg(any(feature = "report", feature = "tracy"))]
 mod held;
 mod inner;
+#[cfg(feature = "trace")]
+mod leaks;
 mod ledger;
 mod limit;
 #[cfg(feature = "live")]
@@ -75,6 +78,8 @@ pub use config::{ConfigError, Format};
 pub use figures::{
     AccountReport, Advice, FrameRecord, Metrics, Report, SizeRecord, Summary, TagRecord, TagReport, ThreadRecord,
 };
+#[cfg(feature = "trace")]
+pub use leaks::{LeakAge, LeakReport, LeakSite};
 pub use limit::{Account, BudgetError, Limit, OverLimit};
 #[cfg(feature = "live")]
 pub use live::{LiveConfig, LiveError, LiveStats, LiveView};

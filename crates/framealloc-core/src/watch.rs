@@ -15,6 +15,7 @@ pub(crate) const WATCHED: usize = 16;
 const CANARY: u8 = 0xc5;
 
 /// The watched bytes of memory of which `size` bytes are the user's, and `whole` bytes are there.
+#[inline]
 fn tail(memory: NonNull<u8>, size: usize, whole: usize) -> (*mut u8, usize) {
     (memory.as_ptr().wrapping_add(size), (whole - size).min(WATCHED))
 }
@@ -24,6 +25,7 @@ fn tail(memory: NonNull<u8>, size: usize, whole: usize) -> (*mut u8, usize) {
 /// # Safety
 ///
 /// `whole` bytes are valid, of which those behind `size` are nobody's.
+#[inline]
 pub(crate) unsafe fn watch(memory: NonNull<u8>, size: usize, whole: usize) {
     let (start, count) = tail(memory, size, whole);
     annotate::passed_on(start, count);
@@ -37,6 +39,7 @@ pub(crate) unsafe fn watch(memory: NonNull<u8>, size: usize, whole: usize) {
 /// # Safety
 ///
 /// As for [`watch`], which was called for this memory.
+#[inline]
 pub(crate) unsafe fn inspect<O: fmt::Display>(
     event: &str,
     memory: NonNull<u8>,

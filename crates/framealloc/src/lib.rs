@@ -52,7 +52,7 @@ mod guide {}
 #[doc = include_str!("../../../docs/migration.md")]
 mod migration {}
 
-#[cfg(all(doctest, feature = "budget-live", feature = "budget-sample"))]
+#[cfg(all(doctest, feature = "budget-live", feature = "budget-sample", feature = "budget-trace"))]
 #[doc = include_str!("../../../docs/profiling.md")]
 mod profiling {}
 
