@@ -580,15 +580,16 @@ impl RawArena {
             unsafe { annotate::freed(block.as_ptr(), old.size()) };
             return Ok(moved);
         }
-        #[cfg(feature = "trace")]
-        if old.size() != 0 {
-            self.trail_shrunk(block, new);
-        }
         if self.is_last::<M>(block, old.size()) {
             self.lower(bump::round_up(address + annotate::span(new.size(), M), M));
         }
         // SAFETY: the end of a block that is live with layout `old`, and is not its user's any more.
         unsafe { annotate::freed(block.as_ptr().add(new.size()), old.size() - new.size()) };
+        // What was filled is watched from here on.
+        #[cfg(feature = "trace")]
+        if old.size() != 0 {
+            self.trail_shrunk(block, new);
+        }
         Ok(block)
     }
 

@@ -50,10 +50,9 @@ impl RawArena {
         taken: Option<usize>,
         site: &'static Location<'static>,
     ) {
-        let next = match taken {
-            // SAFETY: what was requested is of a valid layout.
-            Some(bytes) => self.sample(left, unsafe { Layout::from_size_align_unchecked(size, align) }, 0, bytes, site),
-            None => Some(left),
+        let next = match (taken, Layout::from_size_align(size, align)) {
+            (Some(bytes), Ok(layout)) => self.sample(left, layout, 0, bytes, site),
+            _ => Some(left),
         };
         if let Some(next) = next {
             self.place_sample(next);
