@@ -145,17 +145,19 @@ impl Books {
         Some(granted)
     }
 
-    /// Charges `needed` bytes to those tags of the scope at this depth that have room for them, and returns those that have none.
-    pub(crate) fn extend_where_there_is_room(&mut self, depth: usize, needed: usize) -> Vec<Arc<Node>> {
+    /// Those tags of the scope at this depth that have no room for `needed` bytes.
+    pub(crate) fn lacking(&self, depth: usize, needed: usize) -> Vec<Arc<Node>> {
+        let grants = &self.grants[self.grants_of(depth)];
+        grants.iter().filter(|grant| grant.node.ledger.room() < needed).map(|grant| grant.node.clone()).collect()
+    }
+
+    /// Charges `needed` bytes to those tags of the scope at this depth that have room for them; what the others are granted beyond their
+    /// limits is counted when the scope closes.
+    pub(crate) fn extend_where_there_is_room(&mut self, depth: usize, needed: usize) {
         let range = self.grants_of(depth);
-        let mut lacking = Vec::new();
         for grant in &mut self.grants[range] {
-            match grant.node.ledger.charge(needed, needed) {
-                Some(charged) => grant.charged += charged,
-                None => lacking.push(grant.node.clone()),
-            }
+            grant.charged += grant.node.ledger.charge(needed, needed).unwrap_or(0);
         }
-        lacking
     }
 
     /// Closes the innermost scope.

@@ -12,6 +12,10 @@ use crate::pressure::{Level, Pressure, PressurePolicy};
 /// Frames that a history has at most.
 const MOST_FRAMES: usize = 1_000_000;
 
+pub(crate) fn check_history(frames: usize) -> Result<(), BudgetError> {
+    if (1..=MOST_FRAMES).contains(&frames) { Ok(()) } else { Err(BudgetError::History { frames, most: MOST_FRAMES }) }
+}
+
 /// Limits and figures of one allocator: the governor that holds the ones and keeps the others.
 ///
 /// A handle: clones are the same budget. One is given to [`AllocConfig::with_governor`](framealloc_core::AllocConfig::with_governor),
@@ -45,8 +49,7 @@ const MOST_FRAMES: usize = 1_000_000;
 ///   tag's limit is exact, to the 8 bytes that frame memory is rounded to.
 /// - Tags count the most that was handed out at a time in each scope. Memory that one scope frees and the next one uses counts twice.
 ///
-/// What a callback, or a destructor inside it, allocates counts like any other memory in [`on_evict`](Self::on_evict). In
-/// [`on_pressure`](Self::on_pressure) it is neither charged nor counted, then or later; what is given back there is.
+/// What a callback, or a destructor inside it, allocates is charged and counted like any other memory. A refusal in there is final.
 #[derive(Clone, Debug)]
 pub struct Budget {
     pub(crate) inner: Arc<Inner>,
@@ -143,7 +146,9 @@ impl Budget {
         }
     }
 
-    /// Keeps the figures of so many frames, from 1 to 1,000,000; 3600 unless set. A frame takes some 200 bytes, and 48 for each tag.
+    /// Keeps the figures of so many frames, from 1 to 1,000,000; 3600 unless set. A frame takes some 250 bytes, 48 for each tag, 24 for
+    /// each thread and 32 for each size of pooled objects that there are slabs of; memory for them is taken frame by frame until there are as
+    /// many, four times each, and used again from then on.
     ///
     /// # Panics
     ///
@@ -279,9 +284,7 @@ impl Budget {
     ///
     /// If it is out of its bounds; the text names it.
     pub fn set_history(&self, frames: usize) -> Result<(), BudgetError> {
-        if !(1..=MOST_FRAMES).contains(&frames) {
-            return Err(BudgetError::History { frames, most: MOST_FRAMES });
-        }
+        check_history(frames)?;
         self.inner.history.lock().set_capacity(frames);
         Ok(())
     }
@@ -417,5 +420,9 @@ impl Governor for Budget {
 
     fn end_frame(&self, end: &FrameEnd<'_>) {
         self.inner.end_frame(end);
+    }
+
+    fn after_frame(&self) {
+        self.inner.after_frame();
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
+use crate::budget::check_history;
 use crate::bytes;
 use crate::limit::{Account, Limit, OverLimit};
 use crate::pressure::PressurePolicy;
@@ -138,6 +140,45 @@ impl<'de> Deserialize<'de> for FileLimit {
     }
 }
 
+/// Frames that are kept.
+#[derive(Clone, Copy)]
+struct FileHistory(usize);
+
+impl<'de> Deserialize<'de> for FileHistory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let frames = NonZeroUsize::deserialize(deserializer)?.get();
+        check_history(frames).map_err(D::Error::custom)?;
+        Ok(Self(frames))
+    }
+}
+
+/// A table of which no key stands twice: in JSON the last one would count.
+fn unique<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    struct Table<K, V>(PhantomData<(K, V)>);
+    impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Visitor<'de> for Table<K, V> {
+        type Value = BTreeMap<K, V>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut table = BTreeMap::new();
+            while let Some(key) = entries.next_key::<K>()? {
+                if table.contains_key(&key) {
+                    return Err(A::Error::custom(format!("`{key}` stands there twice")));
+                }
+                table.insert(key, entries.next_value()?);
+            }
+            Ok(table)
+        }
+    }
+    deserializer.deserialize_map(Table(PhantomData))
+}
+
 #[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPressure {
@@ -203,6 +244,12 @@ impl<'de> Deserialize<'de> for FileSampling {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct TagPath(String);
 
+impl fmt::Display for TagPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl<'de> Deserialize<'de> for TagPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let path = String::deserialize(deserializer)?;
@@ -221,10 +268,11 @@ struct File {
     frame: Option<FileLimit>,
     thread: Option<FileLimit>,
     over: Option<Over>,
-    history: Option<NonZeroUsize>,
+    history: Option<FileHistory>,
     pressure: Option<FilePressure>,
     #[cfg(feature = "sample")]
     sampling: Option<FileSampling>,
+    #[serde(deserialize_with = "unique")]
     tags: BTreeMap<TagPath, FileLimit>,
     #[serde(deserialize_with = "platforms")]
     platform: BTreeMap<String, Self>,
@@ -232,7 +280,7 @@ struct File {
 
 /// Platforms have no platforms of their own.
 fn platforms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, File>, D::Error> {
-    let platforms = BTreeMap::<String, File>::deserialize(deserializer)?;
+    let platforms: BTreeMap<String, File> = unique(deserializer)?;
     match platforms.iter().find(|(_, limits)| !limits.platform.is_empty()) {
         Some((name, _)) => Err(D::Error::custom(format!("`{name}` has platforms of its own"))),
         None => Ok(platforms),
@@ -289,8 +337,8 @@ impl File {
         if let Some(over) = self.over {
             budget.set_over(over.into());
         }
-        if let Some(frames) = self.history {
-            budget.set_history(frames.get())?;
+        if let Some(FileHistory(frames)) = self.history {
+            budget.set_history(frames)?;
         }
         if let Some(pressure) = self.pressure {
             budget.set_pressure(pressure.over(budget.pressure_policy()))?;

@@ -4,6 +4,7 @@
 //! program's allocator may run under a lock, but inside of a question only, in which the core asks no other; or under the tree's,
 //! which the thread may take again.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,6 +56,29 @@ impl Extra {
     }
 }
 
+/// What was charged to a ledger, and goes back unless it is kept: also if an answer is a panic.
+struct Charge<'a> {
+    ledger: &'a Ledger,
+    bytes: usize,
+}
+
+impl<'a> Charge<'a> {
+    /// Nothing if there is no room for so many bytes.
+    fn to(ledger: &'a Ledger, bytes: usize) -> Self {
+        Self { ledger, bytes: ledger.charge(bytes, bytes).unwrap_or(0) }
+    }
+
+    fn keep(&mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.ledger.credit(self.bytes);
+    }
+}
+
 pub(crate) struct Inner {
     pub(crate) committed: Ledger,
     pub(crate) pools: Ledger,
@@ -75,6 +99,8 @@ pub(crate) struct Inner {
     settings: Mutex<Settings>,
     pub(crate) history: Mutex<History>,
     attached: Mutex<Attached>,
+    /// Pressure that is to be told when the frame's end is noted.
+    told: Mutex<Option<(Arc<OnPressure>, Vec<Pressure>)>>,
     #[cfg(feature = "sample")]
     sampler: Mutex<crate::sites::Sampler>,
     #[cfg(any(feature = "report", feature = "tracy"))]
@@ -119,6 +145,7 @@ impl Inner {
             settings: Mutex::default(),
             history: Mutex::new(History::new(HISTORY)),
             attached: Mutex::default(),
+            told: Mutex::default(),
             #[cfg(feature = "sample")]
             sampler: Mutex::default(),
             #[cfg(any(feature = "report", feature = "tracy"))]
@@ -236,21 +263,34 @@ impl Inner {
         }
     }
 
-    fn apply(&self, account: &Account, limit: &Limit) {
+    /// Whether that is another hard limit than before.
+    fn apply(&self, account: &Account, limit: &Limit) -> bool {
         let (soft, hard) = limit.raw();
         match (self.plain(account), account) {
             (Some((ledger, extra)), _) => {
                 extra.soft.store(soft, Ordering::Relaxed);
                 extra.over.set_policy(limit.over());
+                let before = ledger.limit();
                 ledger.set_limit(hard);
+                before != hard
             }
             // It was found when the limit was set, and tags stay.
-            (None, Account::Tag(path)) => {
-                if let Ok(node) = self.tree.find(path) {
-                    node.set_limit(limit);
-                }
-            }
-            (None, _) => {}
+            (None, Account::Tag(path)) => self.tree.find(path).is_ok_and(|node| {
+                let before = node.ledger.limit();
+                node.set_limit(limit);
+                before != hard
+            }),
+            (None, _) => false,
+        }
+    }
+
+    fn with_track(&self, history: &mut History, account: &Account, f: impl FnOnce(&mut Track)) {
+        let track = match account {
+            Account::Tag(path) => self.tree.get(path).and_then(|node| history.tags.get_mut(node.id as usize)),
+            _ => ACCOUNTS.iter().position(|plain| plain == account).map(|at| &mut history.accounts[at]),
+        };
+        if let Some(track) = track {
+            f(track);
         }
     }
 
@@ -265,6 +305,10 @@ impl Inner {
 
     pub(crate) fn detach(&self) {
         self.attached.lock().attached = false;
+        let pending = std::mem::take(&mut self.settings.lock().pending);
+        for (account, limit) in &pending {
+            self.apply(account, limit);
+        }
         // A frame may have been open.
         self.frame.clear();
         self.tree.each_backwards(|node| node.ledger.clear());
@@ -387,36 +431,43 @@ impl Inner {
         let needed = shortage.bytes;
         match shortage.scarce {
             Scarce::Tag(scope) => {
-                let lacking =
-                    self.with_books(scope.arena, |books| books.extend_where_there_is_room(scope.depth, needed));
+                let lacking = self.with_books(scope.arena, |books| books.lacking(scope.depth, needed));
                 let name = |node: &Node| Account::Tag(node.path.clone());
-                let strictest = lacking.iter().max_by_key(|node| self.strictness(&node.over));
-                match strictest {
-                    // Another thread made room meanwhile.
-                    None => Verdict::Allow,
-                    // What was charged to the others stays so until the scope closes; what it used beyond is counted then.
+                let verdict = match lacking.iter().max_by_key(|node| self.strictness(&node.over)) {
+                    // Another thread made room meanwhile: then it is charged like anything else.
+                    None => {
+                        let granted = self.with_books(scope.arena, |books| books.extend(scope.depth, needed));
+                        return granted.map_or(Verdict::Deny, Verdict::AllowUpTo);
+                    }
                     Some(node) => self.answer(&node.over, &node.ledger, node.ledger.used(), needed, || name(node)),
+                };
+                // Charged only now: nothing is if it is refused.
+                if verdict != Verdict::Deny {
+                    self.with_books(scope.arena, |books| books.extend_where_there_is_room(scope.depth, needed));
                 }
+                verdict
             }
             Scarce::Thread { granted } => {
                 let (thread, frame) = (&self.extras[THREAD], &self.extras[FRAME]);
                 let thread_lacks = needed > self.thread.limit().saturating_sub(granted);
-                let frame_lacks = self.frame.charge(needed, needed).is_none();
+                let mut charge = Charge::to(&self.frame, needed);
+                let frame_lacks = charge.bytes == 0;
                 let of_thread = || self.answer(&thread.over, &self.thread, granted, needed, || Account::Thread);
                 let of_frame = || self.answer(&frame.over, &self.frame, self.frame.used(), needed, || Account::Frame);
                 let verdict = match (thread_lacks, frame_lacks) {
-                    (false, false) => return Verdict::Allow,
+                    (false, false) => {
+                        charge.keep();
+                        return Verdict::Allow;
+                    }
                     (true, false) => of_thread(),
                     (false, true) => of_frame(),
                     (true, true) if self.strictness(&thread.over) > self.strictness(&frame.over) => of_thread(),
                     (true, true) => of_frame(),
                 };
                 if verdict == Verdict::Deny {
-                    if !frame_lacks {
-                        self.frame.credit(needed);
-                    }
                     return verdict;
                 }
+                charge.keep();
                 for (lacks, extra) in [(thread_lacks, thread), (frame_lacks, frame)] {
                     if lacks {
                         extra.over.bytes.fetch_add(needed, Ordering::Relaxed);
@@ -485,7 +536,9 @@ impl Inner {
 
     #[cfg(feature = "sample")]
     pub(crate) fn set_sampling(&self, sampling: Option<crate::sites::Sampling>) {
-        let _before = std::mem::replace(&mut *self.sampler.lock(), crate::sites::Sampler::start(sampling));
+        let under_way = self.attached.lock().attached;
+        let new = crate::sites::Sampler::start(sampling, under_way);
+        let _before = std::mem::replace(&mut *self.sampler.lock(), new);
     }
 
     #[cfg(feature = "sample")]
@@ -524,7 +577,13 @@ impl Inner {
             let mut history = self.history.lock();
             let now = Instant::now();
             let interval = history.last_end.replace(now).map_or_else(Default::default, |before| now - before);
-            let mut record = FrameRecord {
+            let mut blank = history.blank();
+            // Nobody else has it.
+            let record = Arc::get_mut(&mut blank)
+                .expect("a record that was just made, or taken from the ring when nobody read it");
+            let (sizes, threads_of, tags) =
+                (take(&mut record.sizes), take(&mut record.threads), take(&mut record.tags));
+            *record = FrameRecord {
                 frame: stats.frame,
                 interval,
                 bytes: stats.bytes_allocated,
@@ -538,7 +597,10 @@ impl Inner {
                 scratch_peak: stats.scratch_peak,
                 chunks: stats.chunks,
                 refused: stats.refused,
-                ..history.blank()
+                sizes,
+                threads: threads_of,
+                tags,
+                ..FrameRecord::default()
             };
             record.threads.extend(threads.iter().map(|share| ThreadRecord {
                 arena: share.arena,
@@ -552,8 +614,8 @@ impl Inner {
                 outstanding: of.outstanding,
                 free: of.free,
             }));
-            self.sum_up_tags(stats, threads, &mut record, &mut history, &policy, &mut told);
-            self.sum_up_accounts(&mut record, &mut history, &policy, &mut told);
+            self.sum_up_tags(stats, threads, record, &mut history, &policy, &mut told);
+            self.sum_up_accounts(record, &mut history, &policy, &mut told);
             // A warm frame takes nothing, and changes nothing here.
             #[cfg(feature = "report")]
             if record.traffic != 0 {
@@ -561,9 +623,11 @@ impl Inner {
                 last.clear();
                 last.extend(blocks.values().copied());
             }
-            history.push(record);
+            history.push(blank);
             for (account, limit) in &pending {
-                self.apply(account, limit);
+                if self.apply(account, limit) {
+                    self.with_track(&mut history, account, |track| track.worst.forget_refusals());
+                }
             }
         }
         #[cfg(any(feature = "metrics", feature = "tracy"))]
@@ -577,7 +641,14 @@ impl Inner {
         self.sampler.lock().end_frame();
         #[cfg(feature = "live")]
         self.live.note(self);
-        if let Some(callback) = callback.take() {
+        if let Some(callback) = callback.take().filter(|_| !told.is_empty()) {
+            *self.told.lock() = Some((callback, told));
+        }
+    }
+
+    /// What is left of a frame's end: the program's callback, in which memory is charged as everywhere.
+    pub(crate) fn after_frame(&self) {
+        if let Some((callback, told)) = { self.told.lock().take() } {
             told.iter().for_each(|pressure| callback(pressure));
         }
     }

@@ -85,7 +85,7 @@ pub struct LeakSite {
     pub oldest: u64,
     /// Time since then.
     pub age: Duration,
-    /// Who asked for the oldest, if the environment asks for backtraces (`RUST_LIB_BACKTRACE=1`); else empty.
+    /// Who asked for the oldest, if [stacks are noted](framealloc_core::AllocConfig::with_traced_stacks); else empty.
     pub stack: String,
 }
 

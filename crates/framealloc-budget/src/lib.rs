@@ -31,7 +31,7 @@
 //! | `backtrace` | who called, with each sample |
 //! | `config` | budgets from TOML and JSON files, with overrides for platforms |
 //! | `live` | a [`LiveView`]: the program's frames as they end, for `framealloc-top` in a terminal |
-//! | `metrics` | figures of each frame as gauges of the [`metrics`](https://docs.rs/metrics) facade: `framealloc_frame_bytes` and others, tags as labels |
+//! | `metrics` | figures of each frame as gauges of the [`metrics`](https://docs.rs/metrics) facade: `framealloc_frame_bytes` and others, listed in docs/budgets.md |
 //! | `report` | recordings of frames: a page of HTML, JSON, CSV, Chrome traces, collapsed stacks |
 //! | `sample` | [`Sites`]: where frame memory is asked for, in which sizes, and what alignment takes, estimated from samples |
 //! | `svg` | recordings as pictures for documents |

@@ -16,7 +16,7 @@ pub enum Level {
     Normal,
     /// Above the soft limit.
     Soft,
-    /// At the hard limit: something was refused, or granted beyond it.
+    /// At the hard limit: all of it was used, or something was refused, or granted beyond it.
     Hard,
 }
 

@@ -178,3 +178,20 @@ fn limits_may_be_built_upon() {
     assert_eq!(limits(&budget).len(), 2);
     assert_eq!(budget.used(&Account::Frame), 0);
 }
+
+#[test]
+fn what_is_checked_beside_limits_names_its_line_as_well() {
+    for (text, format, words) in [
+        ("\n\nhistory = 2000000", Format::Toml, ["budget:3: history:", "2000000 frames"]),
+        ("{\n\"history\":\n2000000}", Format::Json, ["budget:3: history:", "2000000 frames"]),
+        (
+            "{\"tags\": {\"a\": {\"hard\": 1},\n\"a\": {\"hard\": 2}}}",
+            Format::Json,
+            ["budget:2: tags", "`a` stands there twice"],
+        ),
+        ("{\"platform\": {\"x\": {},\n\"x\": {}}}", Format::Json, ["budget:2: platform", "`x` stands there twice"]),
+    ] {
+        let error = Budget::parse(text, format).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}

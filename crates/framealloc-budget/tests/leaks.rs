@@ -67,26 +67,18 @@ fn live_objects_are_grouped_by_line_tag_and_age() {
     assert!(LeakReport::of(&census).is_empty());
 }
 
-/// In a process of its own, whose environment asks for them.
 #[test]
 fn stacks_are_those_of_the_oldest() {
-    const MARK: &str = "FRAMEALLOC_TEST_STACKS";
     #[inline(never)]
     fn leaky(alloc: &SmartAlloc) -> framealloc_core::PoolBox<u64> {
         std::hint::black_box(alloc.pool_box(7))
     }
-    if std::env::var_os(MARK).is_none() {
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["stacks_are_those_of_the_oldest", "--exact", "--nocapture"])
-            .env(MARK, "1")
-            .env("RUST_LIB_BACKTRACE", "1")
-            .status();
-        assert!(child.unwrap().success());
-        return;
-    }
-    let alloc = traced();
+    let alloc = SmartAlloc::new(AllocConfig::default().with_traced_stacks());
     let _kept = leaky(&alloc);
     let report = LeakReport::of(&alloc.pool().census().unwrap());
     assert!(report.sites[0].stack.contains("leaky"), "{}", report.sites[0].stack);
     assert!(report.to_string().contains("leaky"));
+    let without = traced();
+    let _kept = leaky(&without);
+    assert_eq!(LeakReport::of(&without.pool().census().unwrap()).sites[0].stack, "");
 }

@@ -515,3 +515,75 @@ fn eviction_may_allocate_and_what_it_takes_counts() {
     assert_eq!(runs.load(Ordering::Relaxed), 1, "one retry");
     assert!(budget.used(&Account::Pools) >= 5000, "it is charged as anywhere else");
 }
+
+/// A scope of two tags asks for the grants of both: where one refuses, the other is charged nothing.
+#[test]
+fn what_is_refused_is_charged_to_nobody() {
+    let budget = Budget::new().with_tag("outer", Limit::hard(mib(1))).with_tag("outer/inner", Limit::hard(kib(1)));
+    let alloc = governed(&budget);
+    alloc.with_tag("outer/inner", |a| {
+        let before = budget.used(&Account::tag("outer"));
+        for _ in 0..200 {
+            assert!(a.frame().try_alloc_uninit_slice::<u8>(8000).is_err());
+        }
+        assert_eq!(budget.used(&Account::tag("outer")), before);
+        let elsewhere = || alloc.with_tag("outer", |a| a.frame().try_alloc_uninit_slice::<u8>(800_000).is_ok());
+        assert!(std::thread::scope(|scope| scope.spawn(elsewhere).join().unwrap()));
+    });
+}
+
+#[test]
+fn what_is_refused_by_a_panic_is_charged_to_nobody() {
+    let budget =
+        Budget::new().with_thread(Limit::hard(kib(64)).with_over(OverLimit::Panic)).with_frame(Limit::hard(mib(2)));
+    let alloc = governed(&budget);
+    for _ in 0..5 {
+        let panic = catch_unwind(AssertUnwindSafe(|| alloc.frame().try_alloc_uninit_slice::<u8>(1_000_000).is_ok()));
+        assert!(panic.is_err());
+    }
+    assert_eq!(budget.used(&Account::Frame), 0);
+}
+
+/// Also what was set in the last frame of an allocator holds for the next one.
+#[test]
+fn the_newest_limit_holds() {
+    let budget = Budget::new().with_committed(Limit::hard(mib(1)));
+    let hard = || budget.metrics().report().account(&Account::Committed).unwrap().hard;
+    {
+        let _alloc = governed(&budget);
+        budget.set_limit(Account::Committed, Limit::hard(mib(3))).unwrap();
+        assert_eq!(hard(), Some(mib(1)), "from the next frame on");
+    }
+    assert_eq!(hard(), Some(mib(3)));
+    budget.set_limit(Account::Committed, Limit::hard(mib(5))).unwrap();
+    let mut alloc = governed(&budget);
+    alloc.end_frame();
+    assert_eq!(hard(), Some(mib(5)));
+}
+
+/// What the program does when it is told of pressure is charged, and refused, as everywhere.
+#[test]
+fn limits_hold_while_pressure_is_told() {
+    use framealloc_core::{HeapBox, Pool};
+    use std::sync::{Mutex, OnceLock, Weak};
+    let cell: Arc<OnceLock<Weak<Pool>>> = Arc::default();
+    let kept: Arc<Mutex<Vec<HeapBox<[u8; 100_000]>>>> = Arc::default();
+    // Who owned them would own the budget.
+    let (of, keeps) = (cell.clone(), Arc::downgrade(&kept));
+    let budget =
+        Budget::new().with_committed(Limit::hard(mib(1))).with_tag("tag", Limit::soft(8)).on_pressure(move |_| {
+            let pool = of.get().unwrap().upgrade().unwrap();
+            let boxes = (0..100).map_while(|_| pool.try_heap_box([0u8; 100_000]).ok());
+            keeps.upgrade().unwrap().lock().unwrap().extend(boxes);
+        });
+    let mut alloc = governed(&budget);
+    let pool = Arc::new(alloc.pool().clone());
+    cell.set(Arc::downgrade(&pool)).unwrap_or_else(|_| unreachable!());
+    alloc.with_tag("tag", |a| a.frame().alloc([1u64; 4]).len());
+    alloc.end_frame();
+    assert!((5..=10).contains(&kept.lock().unwrap().len()));
+    let used = budget.used(&Account::Committed);
+    assert!(used > mib(1) / 2 && used <= mib(1) && used == alloc.stats().committed, "{used}");
+    kept.lock().unwrap().clear();
+    assert!(budget.used(&Account::Committed) < kib(100));
+}

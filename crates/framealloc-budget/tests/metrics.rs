@@ -196,7 +196,12 @@ fn the_report_sums_up_the_history() {
     for (quantile, value) in [(bytes.p50, 4000), (bytes.p95, 7600), (bytes.p99, 7920), (bytes.max, 8000)] {
         assert!(quantile.abs_diff(value) <= value / 500 + 8, "{bytes:?}");
     }
-    assert!(bytes.ema > 1000.0 && bytes.ema < 8000.0);
+    let frames: Vec<_> = (0..100)
+        .map(|frame| (frame * 37 % 100 + 1) as f64)
+        .map(|n| 8.0 * (60.0 * n / 8.0).ceil() + 8.0 * (20.0 * n / 8.0).ceil())
+        .collect();
+    let ema = frames.iter().copied().reduce(|ema, bytes| ema + (bytes - ema) * 2.0 / 31.0).unwrap();
+    assert!((bytes.ema - ema).abs() < 1e-6, "{} and {ema}", bytes.ema);
     let (work, inside) = (report.tag("work").unwrap(), report.tag("work/inside").unwrap());
     assert_eq!((work.bytes.max, inside.bytes.max), (8000, 2000));
     assert!(work.own_bytes.abs_diff(3 * inside.own_bytes) < 1000, "{report:?}");
@@ -210,7 +215,7 @@ fn the_report_sums_up_the_history() {
     assert_eq!(report.peak_committed, 65_536);
     assert_eq!(report.worst_tags, [("work".into(), 8000), ("work/inside".into(), 2000)]);
     let text = report.to_string();
-    for part in ["100 frames of 100", "work/inside", "1.95 KiB", "tag work", "no hard limit"] {
+    for part in ["100 frames of 100", "work/inside", "1.95 KiB", "tag work", "no limit"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
@@ -219,38 +224,138 @@ fn the_report_sums_up_the_history() {
 fn the_report_judges_limits_by_all_frames() {
     let budget = Budget::new()
         .with_history(10)
-        .with_tag("tight", Limit::hard(1000))
-        .with_tag("close", Limit::hard(1000))
-        .with_tag("wide", Limit::hard(kib(64)))
-        .with_tag("fine", Limit::hard(1000))
-        .with_tag("over", Limit::hard(1000).with_over(OverLimit::Heap));
+        .with_tag("tight", Limit::hard(kib(400)))
+        .with_tag("close", Limit::hard(kib(400)))
+        .with_tag("wide", Limit::hard(kib(1000)))
+        .with_tag("fine", Limit::hard(kib(400)))
+        .with_tag("half", Limit::hard(kib(400)))
+        .with_tag("over", Limit::hard(kib(400)).with_over(OverLimit::Heap))
+        .with_tag("soft", Limit::soft(kib(100)))
+        .with_tag("soft in hard", Limit::soft(kib(100)).with_hard(kib(400)))
+        .with_tag("kept", Limit::soft(kib(400)));
     let mut alloc = governed(&budget);
     let advice = |name: &str| budget.metrics().report().account(&Account::tag(name)).unwrap().advice;
     for frame in 1..=600u32 {
         let worst = frame == 123;
         let use_up = |tag: &'static str, most: usize, else_: usize| {
-            alloc.with_tag(tag, |a| a.frame().try_alloc_slice_fill(if worst { most } else { else_ }, 1u8).is_ok())
+            let bytes = kib(if worst { most } else { else_ });
+            alloc.with_tag(tag, |a| a.frame().try_alloc_uninit_slice::<u8>(bytes).is_ok())
         };
-        assert_eq!(use_up("tight", 1200, 600), !worst);
-        assert!(
-            use_up("close", 960, 500) && use_up("wide", 3000, 100) && use_up("fine", 800, 5) && use_up("over", 1500, 9)
-        );
+        assert_eq!(use_up("tight", 480, 240), !worst);
+        let others = [
+            use_up("close", 384, 100),
+            use_up("wide", 300, 10),
+            use_up("fine", 320, 5),
+            use_up("half", 200, 5),
+            use_up("over", 600, 9),
+            use_up("soft", 200, 1),
+            use_up("soft in hard", 200, 1),
+            use_up("kept", 200, 1),
+        ];
+        assert_eq!(others, [true; 8]);
         if frame == 599 {
             assert_eq!(advice("wide"), Advice::TooEarly);
         }
         alloc.end_frame();
     }
-    assert_eq!(advice("tight"), Advice::Raise { to: 4096 });
-    assert_eq!(advice("close"), Advice::Raise { to: 4096 });
-    assert_eq!(advice("wide"), Advice::Lower { to: 4096 });
-    assert_eq!(advice("fine"), Advice::Fits);
-    assert_eq!(advice("over"), Advice::Raise { to: 4096 });
+    // A quarter above, in whole units of 4 KiB.
+    assert_eq!(advice("tight"), Advice::Raise { to: kib(500) }, "above the limit, which refused");
+    assert_eq!(advice("close"), Advice::Raise { to: kib(480) }, "above what was used");
+    assert_eq!(advice("wide"), Advice::Lower { to: kib(376) }, "375 KiB");
+    assert_eq!((advice("fine"), advice("half")), (Advice::Fits, Advice::Fits));
+    assert_eq!(advice("over"), Advice::Raise { to: kib(752) }, "750 KiB");
+    assert_eq!(
+        (advice("soft"), advice("soft in hard")),
+        (Advice::Soft { to: kib(252) }, Advice::Soft { to: kib(252) })
+    );
+    assert_eq!(advice("kept"), Advice::Fits);
+    assert_eq!(budget.metrics().report().account(&Account::Frame).unwrap().advice, Advice::NoLimit);
     let report = budget.metrics().report();
     let row = report.account(&Account::tag("close")).unwrap();
-    assert_eq!((row.peak, row.worst_frame, row.refused, row.over), (960, 123, 0, 0));
+    assert_eq!((row.peak, row.worst_frame, row.refused, row.over), (kib(384), 123, 0, 0));
     let row = report.account(&Account::tag("tight")).unwrap();
-    assert_eq!((row.peak, row.refused), (600, 1), "what was refused is not used");
-    assert_eq!(report.account(&Account::tag("over")).unwrap().over, 504);
+    assert_eq!((row.peak, row.refused), (kib(240), 1), "what was refused is not used");
+    assert_eq!(report.account(&Account::tag("over")).unwrap().over, kib(200));
+    let text = report.to_string();
+    for part in ["above soft; less, or 252 KiB", "~100 KiB", "raise to 500 KiB", "lower to 376 KiB"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// What a limit refused says nothing about the one that is there now.
+#[test]
+fn a_limit_that_is_moved_is_judged_anew() {
+    let budget = Budget::new().with_tag("tag", Limit::hard(1000)).with_pools(Limit::hard(kib(64)));
+    let mut alloc = governed(&budget);
+    let frame = |alloc: &mut SmartAlloc| {
+        let fits = alloc.with_tag("tag", |a| a.frame().try_alloc([0u8; 1200]).is_ok());
+        let pooled = alloc.pool().try_alloc_box([0u8; 100_000]).is_ok();
+        alloc.end_frame();
+        (fits, pooled)
+    };
+    assert_eq!(frame(&mut alloc), (false, false));
+    budget.set_limit(Account::tag("tag"), Limit::hard(kib(4))).unwrap();
+    budget.set_limit(Account::Pools, Limit::hard(kib(4000))).unwrap();
+    assert_eq!(frame(&mut alloc), (false, false), "from the next frame on");
+    assert_eq!(frame(&mut alloc), (true, true));
+    let report = budget.metrics().report();
+    for (account, advice) in [(Account::tag("tag"), Advice::Fits), (Account::Pools, Advice::TooEarly)] {
+        let row = report.account(&account).unwrap();
+        assert_eq!((row.refused, row.advice), (0, advice), "{account}");
+    }
+    // The same hard limit with another soft one.
+    budget.set_limit(Account::tag("tag"), Limit::soft(10).with_hard(kib(4))).unwrap();
+    assert!(alloc.with_tag("tag", |a| a.frame().try_alloc([0u8; 8000]).is_err()));
+    alloc.end_frame();
+    assert_eq!(budget.metrics().report().account(&Account::tag("tag")).unwrap().refused, 1);
+}
+
+/// Scopes that follow one another use the same memory: their tag, and what lies around it, hand it out each time.
+#[test]
+fn bandwidth_of_all_is_no_less_than_that_of_its_parts() {
+    let budget = Budget::new();
+    let mut alloc = governed(&budget);
+    for _ in 0..20 {
+        for _ in 0..100 {
+            alloc.with_tag("tag", |a| drop(a.frame().vec_with_capacity::<u8>(1000)));
+        }
+        std::thread::sleep(Duration::from_micros(200));
+        alloc.end_frame();
+    }
+    let report = budget.metrics().report();
+    let bytes = |rate: f64| (rate * report.seconds / 19.0).round();
+    assert_eq!(bytes(report.tag("tag").unwrap().bandwidth), 100_000.0);
+    assert_eq!(bytes(report.tag("").unwrap().bandwidth), 100_000.0);
+    assert_eq!(bytes(report.bandwidth), 100_000.0);
+}
+
+/// While a report is made of a long history, frames end.
+#[test]
+fn reports_hold_no_frame_up() {
+    let budget = Budget::new().with_history(20_000);
+    let mut alloc = governed(&budget);
+    let tags: Vec<&'static str> = (0..50).map(|n| &*format!("tag {n}").leak()).collect();
+    let frame = |alloc: &mut SmartAlloc| {
+        tags.iter().for_each(|&tag| _ = alloc.with_tag(tag, |a| a.frame().alloc(1u64)));
+        alloc.end_frame();
+    };
+    (0..20_000).for_each(|_| frame(&mut alloc));
+    let metrics = budget.metrics();
+    let (begins, begun) = std::sync::mpsc::channel();
+    let report = std::thread::spawn(move || {
+        begins.send(()).unwrap();
+        metrics.report()
+    });
+    begun.recv().unwrap();
+    let mut frames = 0;
+    while !report.is_finished() {
+        frame(&mut alloc);
+        frames += 1;
+    }
+    assert_eq!(report.join().unwrap().frames, 20_000);
+    assert!(frames > 20, "{frames} frames ended meanwhile");
+    // A record that somebody has is not written over.
+    assert_eq!(budget.metrics().frames().len(), 20_000);
 }
 
 #[test]

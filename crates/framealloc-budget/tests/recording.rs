@@ -65,7 +65,7 @@ fn csv_has_the_figures_of_each_frame() {
     let text = recording.to_csv();
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let head: Vec<String> = reader.headers().unwrap().iter().map(Into::into).collect();
-    assert_eq!(head.len(), 13 + 2 * recording.tags.len());
+    assert_eq!(head.len(), 16 + 2 * recording.tags.len());
     let column = |name: &str| head.iter().position(|column| column == name).unwrap();
     let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(lines.len(), 30);

@@ -276,3 +276,41 @@ mod backtraces {
         assert!(budget.metrics().sites().unwrap().sites.iter().all(|site| site.stack.is_empty()));
     }
 }
+
+/// A frame that was under way when sampling began is none of those that figures are of.
+#[test]
+fn a_frame_that_was_begun_before_is_not_counted() {
+    let budget = Budget::new();
+    let mut alloc = governed(&budget);
+    let play = |alloc: &mut SmartAlloc| {
+        (0..100u64).for_each(|n| _ = alloc.frame().alloc(n));
+        alloc.end_frame();
+    };
+    play(&mut alloc);
+    alloc.frame().alloc(1u64);
+    budget.set_sampling(Some(Sampling::every(1))).unwrap();
+    alloc.end_frame();
+    (0..4).for_each(|_| play(&mut alloc));
+    let sites = budget.metrics().sites().unwrap();
+    assert_eq!(sites.frames, 4);
+    assert!((sites.bytes.value / 4.0 - 800.0).abs() < 1.0, "{:?}", sites.bytes);
+}
+
+/// What a block grows into is no longer lost.
+#[test]
+fn growth_takes_back_what_was_lost() {
+    let budget = Budget::new().with_sampling(Sampling::every(1));
+    let mut alloc = governed(&budget);
+    for _ in 0..100 {
+        let mut list = alloc.frame().vec_with_capacity::<u8>(1);
+        list.push(1);
+        list.try_reserve_exact(15).unwrap();
+        assert_eq!(list.capacity(), 16);
+        drop(list);
+        alloc.end_frame();
+    }
+    let sites = budget.metrics().sites().unwrap();
+    near(sites.lost, 0.0);
+    near(sites.bytes, 1600.0);
+    assert!(sites.lost.error < 10.0, "{sites:?}");
+}

@@ -361,6 +361,11 @@ pub trait Governor: Send + Sync {
         let _ = sample;
     }
 
+    /// Told last of the end of a frame, after [`end_frame`](Self::end_frame): for what is the program's, such as callbacks. As in
+    /// [`evict`](Self::evict), what is taken and given back in here is asked for and told of as everywhere else, and a refusal in here
+    /// is final.
+    fn after_frame(&self) {}
+
     /// Told once that the allocator is gone, with all that outlives it: nothing is asked or told for it any more.
     fn detach(&self) {}
 
@@ -442,6 +447,10 @@ impl<G: Governor + ?Sized> Governor for alloc::sync::Arc<G> {
 
     fn detach(&self) {
         (**self).detach();
+    }
+
+    fn after_frame(&self) {
+        (**self).after_frame();
     }
 
     fn bounds_threads(&self) -> bool {

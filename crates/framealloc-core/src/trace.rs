@@ -1,25 +1,31 @@
 //! Where blocks came from: what the tracing mode knows of an allocator's pooled objects, and of the scopes of tags that are open.
 //!
-//! Promises that a block is in the list from before its user has it until its user gives it up, on whichever threads. What the program's
-//! allocator does meanwhile, if it is one of these itself, is not traced.
+//! Promises that a block is in the list from before its user has it until its user gives it up, on whichever threads; and that the
+//! program's allocator, which may come back in here, never runs under a lock or a borrow. What it takes while the list grows is not traced, nor is
+//! what there is no memory for in the list.
 
 use core::alloc::Layout;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, UnsafeCell};
 use core::fmt;
+use core::mem;
 use core::panic::Location;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::time::Duration;
-use std::backtrace::{Backtrace, BacktraceStatus};
-use std::collections::BTreeMap;
+use std::backtrace::Backtrace;
 use std::sync::Arc;
 use std::time::Instant;
 use std::vec::Vec;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::governor::Tag;
+use crate::reentry;
 use crate::sync::process::AtomicU64;
 use crate::sync::{Ordering, thread_local};
+
+/// Scopes of tags that are told apart: the innermost ones.
+const DEPTH: usize = 8;
 
 /// An object or block of a pool that is live: see [`Census`].
 #[derive(Clone, Debug)]
@@ -32,7 +38,7 @@ pub struct LiveBlock {
     /// The line that asked for it: of the program, as far as this crate's methods were called. What a collection of another crate
     /// asks for is that crate's.
     pub site: &'static Location<'static>,
-    /// The scopes of tags that it was asked for in, on its thread, the outermost first.
+    /// The scopes of tags that it was asked for in, on its thread, the outermost first: the innermost eight.
     pub tags: Vec<Tag>,
     /// The frame in which that was, by its number.
     pub frame: u64,
@@ -40,7 +46,7 @@ pub struct LiveBlock {
     pub frames: u64,
     /// Time since.
     pub age: Duration,
-    /// Who called, if the environment asks for backtraces, by `RUST_LIB_BACKTRACE=1` or `RUST_BACKTRACE=1`.
+    /// Who called, if that is [noted](crate::AllocConfig::with_traced_stacks).
     pub stack: Option<Arc<Backtrace>>,
 }
 
@@ -78,24 +84,105 @@ impl Census {
 
 impl fmt::Debug for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Census").field("live", &self.tracer.blocks.lock().len()).finish_non_exhaustive()
+        let live = self.tracer.blocks.lock().len();
+        f.debug_struct("Census").field("live", &live).finish_non_exhaustive()
+    }
+}
+
+/// Open scopes of tags, the outermost first.
+#[derive(Clone, Copy)]
+pub(crate) struct Tags {
+    tags: [Tag; DEPTH],
+    len: usize,
+}
+
+impl Tags {
+    /// Those of a list that begins with the innermost.
+    pub(crate) fn of(innermost_first: impl Iterator<Item = Tag>) -> Self {
+        let mut tags = Self { tags: [Tag::new(""); DEPTH], len: 0 };
+        for tag in innermost_first.take(DEPTH) {
+            tags.tags[tags.len] = tag;
+            tags.len += 1;
+        }
+        tags.tags[..tags.len].reverse();
+        tags
+    }
+
+    fn as_slice(&self) -> &[Tag] {
+        &self.tags[..self.len]
     }
 }
 
 /// Where a block came from.
+#[derive(Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) site: &'static Location<'static>,
-    pub(crate) tags: Vec<Tag>,
+    pub(crate) tags: Tags,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "it came from {}", self.site)?;
-        for (at, tag) in self.tags.iter().enumerate() {
+        for (at, tag) in self.tags.as_slice().iter().enumerate() {
             f.write_str(if at == 0 { ", under " } else { "/" })?;
             fmt::Display::fmt(tag, f)?;
         }
         Ok(())
+    }
+}
+
+/// Values by addresses. Growing is the caller's: it is done where nothing is locked or borrowed.
+pub(crate) struct ByAddress<V>(HashMap<usize, V>);
+
+impl<V> Default for ByAddress<V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<V> ByAddress<V> {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Puts a value in if there is room; else it comes back, and needs a larger map.
+    pub(crate) fn insert(&mut self, address: usize, value: V) -> Result<(), V> {
+        if self.0.len() == self.0.capacity() {
+            return Err(value);
+        }
+        self.0.insert(address, value);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, address: usize) -> Option<V> {
+        self.0.remove(&address)
+    }
+
+    /// A map with room for twice as many; `None` if there is no memory.
+    pub(crate) fn with_room_beyond(len: usize) -> Option<Self> {
+        let mut larger = HashMap::new();
+        larger.try_reserve((2 * len).max(16)).ok()?;
+        Some(Self(larger))
+    }
+
+    /// Moves all into `larger`, which takes this one's place, if it is. What is left is the caller's to drop.
+    pub(crate) fn exchange(&mut self, larger: &mut Self) {
+        if larger.0.capacity() > self.0.len() && larger.0.capacity() > self.0.capacity() {
+            larger.0.extend(self.0.drain());
+            mem::swap(self, larger);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &V)> {
+        self.0.iter().map(|(&address, value)| (address, value))
+    }
+
+    /// Without giving its memory back: values have no destructor.
+    pub(crate) fn clear(&mut self)
+    where
+        V: Copy,
+    {
+        self.0.clear();
     }
 }
 
@@ -109,19 +196,22 @@ struct Record {
 
 /// The blocks of one allocator.
 pub(crate) struct Tracer {
-    blocks: Mutex<BTreeMap<usize, Record>>,
+    blocks: Mutex<ByAddress<Record>>,
     /// Number of the current frame.
     frame: AtomicU64,
+    stacks: bool,
 }
+
+/// The list of a thread's open scopes, by their tracers.
+struct Scopes(UnsafeCell<Vec<(*const Tracer, Tag)>>);
 
 thread_local! {
     // Constant and without a destructor, so that late destructors of other thread-locals may read it.
     static BUSY: Cell<bool> = const { Cell::new(false) };
-    /// Open scopes of tags of allocators that are traced, by their tracers.
-    static TAGS: RefCell<Vec<(*const Tracer, Tag)>> = const { RefCell::new(Vec::new()) };
+    static SCOPES: Scopes = const { Scopes(UnsafeCell::new(Vec::new())) };
 }
 
-/// Runs `f`, unless it is running on this thread already: it calls the program's allocator, which may come back.
+/// Runs `f`, which calls the program's allocator, unless it is running on this thread already.
 fn alone<R>(f: impl FnOnce() -> R) -> Option<R> {
     struct Reset;
     impl Drop for Reset {
@@ -137,8 +227,8 @@ fn alone<R>(f: impl FnOnce() -> R) -> Option<R> {
 }
 
 impl Tracer {
-    pub(crate) fn new() -> Self {
-        Self { blocks: Mutex::default(), frame: AtomicU64::new(1) }
+    pub(crate) fn new(stacks: bool) -> Self {
+        Self { blocks: Mutex::default(), frame: AtomicU64::new(1), stacks }
     }
 
     pub(crate) fn set_frame(&self, frame: u64) {
@@ -147,77 +237,100 @@ impl Tracer {
     }
 
     pub(crate) fn add(&self, memory: NonNull<u8>, layout: Layout, site: &'static Location<'static>) {
-        alone(|| {
-            let stack = Backtrace::capture();
-            let record = Record {
-                layout,
-                origin: Origin { site, tags: self.open_tags() },
-                frame: self.frame.load(Ordering::Relaxed),
-                since: Instant::now(),
-                stack: (stack.status() == BacktraceStatus::Captured).then(|| Arc::new(stack)),
+        let stack = if self.stacks { alone(|| Arc::new(Backtrace::force_capture())) } else { None };
+        let mut record = Record {
+            layout,
+            origin: Origin { site, tags: self.open_tags() },
+            frame: self.frame.load(Ordering::Relaxed),
+            since: Instant::now(),
+            stack,
+        };
+        loop {
+            let len = {
+                let mut blocks = self.blocks.lock();
+                match blocks.insert(memory.addr().get(), record) {
+                    Ok(()) => return,
+                    Err(back) => record = back,
+                }
+                blocks.len()
             };
-            let before = self.blocks.lock().insert(memory.addr().get(), record);
-            drop(before);
-        });
+            let Some(mut larger) = alone(|| ByAddress::with_room_beyond(len)).flatten() else { return };
+            self.blocks.lock().exchange(&mut larger);
+            alone(|| drop(larger));
+        }
     }
 
     pub(crate) fn remove(&self, memory: NonNull<u8>) {
-        alone(|| {
-            let record = self.blocks.lock().remove(&memory.addr().get());
-            drop(record);
-        });
+        let record = self.blocks.lock().remove(memory.addr().get());
+        // What it has of the heap goes back without the lock.
+        drop(record);
     }
 
     /// A block keeps its place with another size.
     pub(crate) fn resize(&self, memory: NonNull<u8>, layout: Layout) {
-        alone(|| {
-            if let Some(record) = self.blocks.lock().get_mut(&memory.addr().get()) {
-                record.layout = layout;
-            }
-        });
+        if let Some(record) = self.blocks.lock().0.get_mut(&memory.addr().get()) {
+            record.layout = layout;
+        }
     }
 
     pub(crate) fn origin(&self, memory: NonNull<u8>) -> Option<Origin> {
-        let of = |record: &Record| Origin { site: record.origin.site, tags: record.origin.tags.clone() };
-        alone(|| self.blocks.lock().get(&memory.addr().get()).map(of)).flatten()
+        // Whoever asks ends the program, also if somebody else cannot go on.
+        self.blocks.try_lock()?.0.get(&memory.addr().get()).map(|record| record.origin)
     }
 
     fn live(&self) -> Vec<LiveBlock> {
+        let mut copies: Vec<(usize, Record)> = Vec::new();
+        loop {
+            let blocks = self.blocks.lock();
+            let len = blocks.len();
+            if len <= copies.capacity() {
+                // Nothing is allocated: a stack is counted.
+                copies.extend(blocks.iter().map(|(address, of)| (address, Record { stack: of.stack.clone(), ..*of })));
+                break;
+            }
+            drop(blocks);
+            copies = Vec::with_capacity(len + len / 8 + 8);
+        }
+        copies.sort_unstable_by_key(|&(address, _)| address);
         let (now, frame) = (Instant::now(), self.frame.load(Ordering::Relaxed));
-        let block = |(&address, record): (&usize, &Record)| LiveBlock {
+        let block = |(address, record): (usize, Record)| LiveBlock {
             address,
             layout: record.layout,
             site: record.origin.site,
-            tags: record.origin.tags.clone(),
+            tags: record.origin.tags.as_slice().to_vec(),
             frame: record.frame,
             frames: frame.saturating_sub(record.frame),
             age: now.saturating_duration_since(record.since),
-            stack: record.stack.clone(),
+            stack: record.stack,
         };
-        alone(|| self.blocks.lock().iter().map(block).collect()).unwrap_or_default()
+        copies.into_iter().map(block).collect()
     }
 
-    /// The open scopes of this thread's tags, the outermost first; none in its last destructors.
-    pub(crate) fn open_tags(&self) -> Vec<Tag> {
-        let own = |tags: &RefCell<Vec<(*const Self, Tag)>>| {
-            tags.borrow().iter().filter(|(of, _)| core::ptr::eq(*of, self)).map(|&(_, tag)| tag).collect()
+    /// The open scopes of this thread's tags; none in its last destructors.
+    fn open_tags(&self) -> Tags {
+        let own = |scopes: &Scopes| {
+            // SAFETY: this thread's list; borrowed for this statement, in which nothing is allocated.
+            let scopes = unsafe { &*scopes.0.get() };
+            Tags::of(scopes.iter().rev().filter(|(of, _)| ptr::eq(*of, self)).map(|&(_, tag)| tag))
         };
-        TAGS.try_with(own).unwrap_or_default()
+        SCOPES.try_with(own).unwrap_or_else(|_| Tags::of(core::iter::empty()))
     }
 
     /// Notes a scope of a tag; how many are open around it, for [`close_tag`](Self::close_tag).
     pub(crate) fn open_tag(&self, tag: Tag) -> usize {
-        let noted = alone(|| {
-            TAGS.try_with(|tags| {
-                let mut tags = tags.borrow_mut();
-                tags.push((core::ptr::from_ref(self), tag));
-                tags.len() - 1
-            })
-        });
-        noted.and_then(Result::ok).unwrap_or(usize::MAX)
+        let open = |scopes: &Scopes| {
+            // SAFETY: this thread's list, of which no borrow is alive: none of these functions keeps one.
+            unsafe {
+                let depth = (*scopes.0.get()).len();
+                reentry::push(&scopes.0, (ptr::from_ref(self), tag));
+                depth
+            }
+        };
+        SCOPES.try_with(open).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn close_tag(depth: usize) {
-        let _ = TAGS.try_with(|tags| tags.borrow_mut().truncate(depth));
+        // SAFETY: as above; the elements are plain.
+        let _ = SCOPES.try_with(|scopes| unsafe { &mut *scopes.0.get() }.truncate(depth));
     }
 }

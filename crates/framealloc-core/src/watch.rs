@@ -34,6 +34,45 @@ pub(crate) unsafe fn watch(memory: NonNull<u8>, size: usize, whole: usize) {
     annotate::withheld(start, count);
 }
 
+/// Watches the bytes right before memory.
+///
+/// # Safety
+///
+/// [`WATCHED`] bytes before it are valid, and nobody's.
+#[cfg(feature = "trace")]
+pub(crate) unsafe fn watch_front(memory: NonNull<u8>) {
+    // SAFETY: the caller's promise.
+    unsafe { watch(memory.sub(WATCHED), 0, WATCHED) };
+}
+
+/// Ends the program if what is watched right before memory for `layout` was written to.
+///
+/// # Safety
+///
+/// As for [`watch_front`], which was called for this memory.
+#[cfg(feature = "trace")]
+pub(crate) unsafe fn inspect_front<O: fmt::Display>(
+    event: &str,
+    memory: NonNull<u8>,
+    layout: Layout,
+    origin: impl FnOnce() -> Option<O>,
+) {
+    let start = memory.as_ptr().wrapping_sub(WATCHED);
+    annotate::readable(start, WATCHED);
+    // SAFETY: written by `watch_front`.
+    let bytes = unsafe { start.cast::<[u8; WATCHED]>().read() };
+    // The nearest to the block.
+    if let Some(at) = bytes.iter().rev().position(|&byte| byte != CANARY) {
+        let (byte, before) = (bytes[WATCHED - 1 - at], at + 1);
+        let underrun = format_args!("underrun: byte {before} before its start is {byte:#04x} instead of {CANARY:#04x}");
+        match origin() {
+            Some(origin) => fail(event, memory, layout, format_args!("{underrun}; {origin}")),
+            None => fail(event, memory, layout, underrun),
+        }
+    }
+    annotate::withheld(start, WATCHED);
+}
+
 /// Ends the program if what is watched behind memory for `layout` was written to; `origin` says where it came from, if that is known.
 ///
 /// # Safety

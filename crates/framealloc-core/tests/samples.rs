@@ -18,6 +18,8 @@ use support::panic_text;
 
 /// Takes samples at the intervals that `next` gives, and keeps them.
 struct Sampler {
+    /// The method in which it allocates, or panics, beside.
+    elsewhere: Mutex<Option<Box<dyn Fn(&str) + Send>>>,
     next: Box<dyn Fn() -> Option<usize> + Send + Sync>,
     samples: Mutex<Vec<Sample>>,
     panics: AtomicBool,
@@ -27,8 +29,8 @@ struct Sampler {
 
 impl Sampler {
     fn new(next: impl Fn() -> Option<usize> + Send + Sync + 'static) -> Arc<Self> {
-        let (samples, panics, meanwhile) = <_>::default();
-        Arc::new(Self { next: Box::new(next), samples, panics, meanwhile })
+        let (elsewhere, samples, panics, meanwhile) = <_>::default();
+        Arc::new(Self { elsewhere, next: Box::new(next), samples, panics, meanwhile })
     }
 
     /// Of every block.
@@ -41,7 +43,25 @@ impl Sampler {
     }
 }
 
+impl Sampler {
+    fn called(&self, method: &str) {
+        if let Some(elsewhere) = &*self.elsewhere.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            elsewhere(method);
+        }
+    }
+}
+
 impl Governor for Sampler {
+    fn request(&self, _: &Request) -> Verdict {
+        self.called("request");
+        Verdict::Allow
+    }
+
+    fn open_tag(&self, _: &TagScope) -> Verdict {
+        self.called("open_tag");
+        Verdict::Allow
+    }
+
     fn sample_interval(&self) -> Option<usize> {
         (self.next)()
     }
@@ -417,9 +437,8 @@ fn a_sample_that_panics_unwinds_and_the_next_ones_follow() {
     sampler.panics.store(true, Ordering::Relaxed);
     assert_eq!(panic_text(|| alloc.frame().alloc(1u64)).as_deref(), Some("a sample panics"));
     let mut vec = alloc.frame().vec();
-    vec.push(1u64);
-    for _ in 0..3 {
-        let _ = catch_unwind(AssertUnwindSafe(|| vec.extend([1; 1000])));
+    for n in 0..3 {
+        assert!(catch_unwind(AssertUnwindSafe(|| vec.extend([1u64; 1000]))).is_err(), "{n}");
     }
     assert!(vec.iter().all(|&n| n == 1));
     drop(vec);
@@ -474,4 +493,96 @@ fn grants_hold_while_samples_are_taken() {
         let seen = sampler.take().len();
         assert!((least..=most).contains(&seen), "{interval}: {seen}, not in {least}..={most}");
     }
+}
+
+/// What is asked for is the same wherever the next sample is: texts and slices of unknown length, which take more if there is room.
+#[test]
+fn sizes_do_not_depend_on_where_the_next_sample_is() {
+    const MEAN: usize = 4096;
+    for (name, asked, use_it) in [
+        ("text", 32, (|frame| std::mem::forget(frame_format!(frame, "{}", 7))) as fn(Frame<'_>)),
+        ("pushed", 32, |frame| {
+            let mut text = frame.string();
+            text.push('x');
+            std::mem::forget(text);
+        }),
+        ("slice", 256, |frame| _ = frame.alloc_slice_fill_iter((0..32u64).filter(|n| n % 2 == 0))),
+    ] {
+        let sizes = |interval: usize| {
+            let sampler = Sampler::new(move || Some(interval));
+            let mut alloc = governed(&sampler);
+            // A chunk, at whose end nothing lies.
+            alloc.frame().alloc(0u8);
+            alloc.end_frame();
+            sampler.take();
+            for _ in 0..50 {
+                (0..7).for_each(|_| use_it(alloc.frame()));
+                alloc.end_frame();
+            }
+            let mut sizes: Vec<_> = sampler.take().iter().map(|of| (of.grown_from, of.layout.size())).collect();
+            sizes.sort_unstable();
+            sizes.dedup();
+            sizes
+        };
+        for interval in [0, 1, 8, 17, 33, 100, 250, MEAN] {
+            assert_eq!(sizes(interval), [(0, asked)], "{name}, {interval}");
+        }
+    }
+}
+
+#[test]
+fn growth_that_is_refused_is_not_told() {
+    struct Strict(Arc<Sampler>);
+    impl Governor for Strict {
+        fn bounds_threads(&self) -> bool {
+            true
+        }
+        fn extend_thread(&self, granted: usize, needed: usize) -> Verdict {
+            Verdict::AllowUpTo((1000 - granted).min(needed))
+        }
+        fn sample_interval(&self) -> Option<usize> {
+            self.0.sample_interval()
+        }
+        fn sampled(&self, sample: &Sample) {
+            self.0.sampled(sample);
+        }
+    }
+    let sampler = Sampler::of_all();
+    let alloc = SmartAlloc::new(AllocConfig::default().with_governor(Strict(sampler.clone())));
+    let mut list = alloc.frame().vec_with_capacity::<u8>(900);
+    assert_eq!(sampler.take().len(), 1);
+    for _ in 0..3 {
+        assert!(list.try_reserve_exact(2000).is_err());
+    }
+    assert_eq!(sampler.take(), []);
+    list.try_reserve_exact(960).unwrap();
+    assert_eq!(sampler.take().len(), 1);
+}
+
+/// Also if a request in which a sample was due ends in a panic, or a governor allocates while it is asked something else.
+#[test]
+fn sampling_goes_on_whatever_a_governor_does() {
+    let sampler = Sampler::of_all();
+    let alloc = Arc::new(governed(&sampler));
+    alloc.frame().alloc(1u64);
+    *sampler.elsewhere.lock().unwrap() = Some(Box::new(|method| assert!(method != "request", "{method} panics")));
+    let panic = catch_unwind(AssertUnwindSafe(|| _ = alloc.frame().alloc_slice_fill(100_000, 0u8).len()));
+    assert!(panic.is_err());
+    *sampler.elsewhere.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    sampler.elsewhere.clear_poison();
+    (0..100u64).for_each(|n| _ = alloc.frame().alloc(n));
+    assert_eq!(sampler.take().len(), 101);
+
+    let inner = Arc::downgrade(&alloc);
+    let allocates: Box<dyn Fn(&str) + Send> = Box::new(move |method| {
+        if method == "open_tag" {
+            inner.upgrade().unwrap().frame().alloc(7u64);
+        }
+    });
+    *sampler.elsewhere.lock().unwrap() = Some(allocates);
+    alloc.with_tag("tag", |a| (0..100u64).for_each(|n| _ = a.frame().alloc(n)));
+    let first = sampler.take();
+    // The first one outside asks for the interval.
+    assert!(first.len() >= 99 && first.iter().all(|of| of.tag.is_some()), "{}", first.len());
+    *sampler.elsewhere.lock().unwrap() = None;
 }

@@ -174,21 +174,124 @@ fn programs_do_the_same_when_they_are_traced() {
 
 /// What each block takes more, and that nothing is used again.
 #[test]
-fn blocks_of_a_traced_frame_have_sixteen_bytes_more() {
+fn blocks_of_a_traced_frame_have_guards_on_both_sides() {
     let alloc = traced();
     let frame = alloc.frame();
     frame.alloc(1u64);
-    assert_eq!(frame.stats().bytes_allocated, 24);
+    assert_eq!(frame.stats().bytes_allocated, 16 + 8 + 16);
     drop(frame.vec_with_capacity::<u8>(100));
-    assert_eq!(frame.stats().bytes_allocated, 24 + 120);
+    assert_eq!(frame.stats().bytes_allocated, 40 + 16 + 104 + 16);
     frame.alloc(());
-    assert_eq!(frame.stats().bytes_allocated, 144);
-    let most = Layout::from_size_align(isize::MAX as usize - 7, 8).unwrap();
-    assert!(frame.try_alloc_layout(most).is_err());
+    assert_eq!(frame.stats().bytes_allocated, 176);
+    for align in [64, 4096, 1 << 20] {
+        let layout = Layout::from_size_align(10, align).unwrap();
+        assert!(frame.alloc_layout(layout).addr().get().is_multiple_of(align));
+    }
+    for (size, align) in [
+        (isize::MAX as usize - 7, 8),
+        (isize::MAX as usize - 31, 1),
+        (1, 1 << (usize::BITS - 2)),
+        (0, 1 << (usize::BITS - 1)),
+    ] {
+        let layout = Layout::from_size_align(size, align).unwrap();
+        assert!(frame.try_alloc_layout(layout).is_err(), "{layout:?}");
+    }
     // Scratch arenas are as ever.
     let scratch = alloc.scratch();
     scratch.alloc(1u64);
     assert_eq!(scratch.frame().stats().bytes_allocated, 8);
+}
+
+/// A hundred thousand of them, in the order of their making.
+#[test]
+fn blocks_that_are_freed_oldest_first_are_found_at_once() {
+    let alloc = traced();
+    let frame = alloc.frame();
+    let start = std::time::Instant::now();
+    let lists: Vec<_> = (0..100_000u32)
+        .map(|n| {
+            let mut list = frame.vec_with_capacity(1);
+            list.push(n);
+            list
+        })
+        .collect();
+    assert!(lists.iter().zip(0..).all(|(list, n)| **list == [n]));
+    drop(lists);
+    // One that goes through the list for each takes half a minute.
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+/// A block that a governor makes in a request that is refused, which is not watched, is freed: those behind it are.
+#[test]
+fn what_is_freed_below_the_bound_leaves_no_hole() {
+    use std::cell::Cell;
+    use std::sync::{Arc, OnceLock};
+    thread_local! {
+        static KEPT: Cell<Option<FrameVec<'static, u8>>> = const { Cell::new(None) };
+    }
+    struct Keeps(Arc<OnceLock<&'static SmartAlloc>>);
+    impl Governor for Keeps {
+        fn request(&self, request: &Request) -> Verdict {
+            if request.bytes < 1 << 20 {
+                return Verdict::Allow;
+            }
+            KEPT.set(Some(self.0.get().unwrap().frame().vec_with_capacity(1000)));
+            Verdict::Deny
+        }
+    }
+    let cell = Arc::new(OnceLock::new());
+    let config = AllocConfig::default().with_governor(Keeps(cell.clone())).with_tracing();
+    let alloc = Box::into_raw(Box::new(SmartAlloc::new(config)));
+    // SAFETY: it stays until the end of this test, at which nothing of it is left.
+    let of: &'static SmartAlloc = unsafe { &*alloc };
+    cell.set(of).unwrap_or_else(|_| unreachable!());
+    of.frame().alloc(1u64);
+    assert!(of.frame().try_alloc_uninit_slice::<u8>(10 << 20).is_err());
+    drop(KEPT.take().unwrap());
+    let before = of.frame().stats().bytes_allocated;
+    of.frame().alloc(3u64);
+    assert_eq!(of.frame().stats().bytes_allocated - before, 40, "watched");
+    // SAFETY: as above.
+    drop(unsafe { Box::from_raw(alloc) });
+}
+
+/// In a thread's last destructors there is no list of scopes any more.
+#[test]
+fn late_destructors_use_a_traced_allocator() {
+    use std::cell::RefCell;
+    struct Late(Option<PoolBox<u64>>, std::sync::Arc<SmartAlloc>);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            self.0.take();
+            assert_eq!(*self.1.with_tag("late", |a| a.pool_box(8u64)), 8);
+            let mut list = self.1.frame().vec();
+            list.extend(0..100u64);
+            list.truncate(7);
+            list.shrink_to_fit();
+            self.1.with_tag("late", |a| a.frame().alloc(7u64));
+        }
+    }
+    thread_local! {
+        static FIRST: RefCell<Option<Late>> = const { RefCell::new(None) };
+        static SECOND: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+    let alloc = std::sync::Arc::new(traced());
+    for order in 0..4 {
+        let alloc = alloc.clone();
+        let thread = std::thread::spawn(move || {
+            let late = |object| Late(object, alloc.clone());
+            if order & 1 == 0 {
+                FIRST.set(Some(late(None)));
+            }
+            let object = alloc.with_tag("first", |a| a.pool_box(1u64));
+            if order & 2 == 0 {
+                SECOND.set(Some(late(Some(object))));
+            }
+            FIRST.with_borrow_mut(|first| _ = first.get_or_insert_with(|| late(None)));
+        });
+        thread.join().unwrap();
+    }
+    assert!(alloc.pool().census().unwrap().live().is_empty());
 }
 
 /// Grants bound what is handed out, guards included.
@@ -206,7 +309,7 @@ fn grants_hold_in_a_traced_frame() {
     let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(Strict).with_tracing());
     for _ in 0..3 {
         let placed = (0..100u64).take_while(|&n| alloc.frame().try_alloc(n).is_ok()).count();
-        assert_eq!(placed, 10);
+        assert_eq!(placed, 6, "of 40 bytes each");
         alloc.end_frame();
     }
 }
@@ -221,6 +324,14 @@ mod overruns {
         let end = std::ptr::from_mut(block).cast::<u8>().wrapping_add(size_of_val(block) + by);
         // SAFETY: none: what lies there is not the block's.
         unsafe { end.write(0) };
+        NonNull::from(block).cast()
+    }
+
+    /// Writes a byte before a block.
+    fn underrun<T: ?Sized>(block: &mut T, by: usize) -> NonNull<u8> {
+        let before = std::ptr::from_mut(block).cast::<u8>().wrapping_sub(by);
+        // SAFETY: none: what lies there is not the block's.
+        unsafe { before.write(0) };
         NonNull::from(block).cast()
     }
 
@@ -245,6 +356,15 @@ mod overruns {
             alloc.frame().alloc(1u64);
             say(overrun(alloc.frame().alloc(2u64), 0));
             alloc.frame().alloc(3u64);
+            alloc.end_frame();
+        }
+        before_the_first_of_a_chunk: "end of the frame of", "underrun: byte 1 before its start", |alloc, say| {
+            say(underrun(alloc.frame().alloc(2u64), 1));
+            alloc.end_frame();
+        }
+        before_another: "end of the frame of", "underrun: byte 16 before its start", |alloc, say| {
+            alloc.frame().alloc(1u64);
+            say(underrun(alloc.frame().alloc_slice_aligned_with(3, 256, |at| at), 16));
             alloc.end_frame();
         }
         of_a_slice: "end of the frame of", "overrun: byte 15 behind its end", |alloc, say| {

@@ -1,6 +1,7 @@
 //! The ring of the last frames, and what is kept of all of them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::FrameRecord;
@@ -12,13 +13,18 @@ use crate::pressure::Watch;
 pub(crate) struct Worst {
     pub(crate) used: usize,
     pub(crate) frame: u64,
-    /// Requests refused since the start.
+    /// Requests refused since the start, or since the hard limit was moved.
     pub(crate) refused: usize,
-    /// Bytes granted beyond the limit since the start: in the frame in which they were most.
+    /// The most bytes granted beyond the limit in a frame, since then.
     pub(crate) over: usize,
 }
 
 impl Worst {
+    /// Another hard limit holds: what the one before refused says nothing about it.
+    pub(crate) fn forget_refusals(&mut self) {
+        (self.refused, self.over) = (0, 0);
+    }
+
     pub(crate) fn note(&mut self, used: usize, frame: u64, refused: usize, over: usize) {
         if used > self.used || self.frame == 0 {
             (self.used, self.frame) = (used, frame);
@@ -37,7 +43,8 @@ pub(crate) struct Track {
 
 #[derive(Debug)]
 pub(crate) struct History {
-    ring: VecDeque<FrameRecord>,
+    /// Counted, so that whoever reads them holds nobody up.
+    ring: VecDeque<Arc<FrameRecord>>,
     capacity: usize,
     pub(crate) last_end: Option<Instant>,
     /// Frames since the start.
@@ -74,24 +81,27 @@ impl History {
         self.capacity
     }
 
-    pub(crate) fn frames(&self) -> impl DoubleEndedIterator<Item = &FrameRecord> + ExactSizeIterator + Clone {
+    pub(crate) fn frames(&self) -> impl DoubleEndedIterator<Item = &Arc<FrameRecord>> + ExactSizeIterator + Clone {
         self.ring.iter()
     }
 
-    /// A record to fill, which the oldest one's memory serves once there are as many as are kept.
-    pub(crate) fn blank(&mut self) -> FrameRecord {
-        if self.ring.len() < self.capacity {
-            return FrameRecord::default();
+    /// A record to fill, which the oldest one's memory serves once there are as many as are kept, and nobody is reading it.
+    pub(crate) fn blank(&mut self) -> Arc<FrameRecord> {
+        if self.ring.len() >= self.capacity
+            && let Some(mut oldest) = self.ring.pop_front()
+            && let Some(record) = Arc::get_mut(&mut oldest)
+        {
+            let FrameRecord { mut sizes, mut threads, mut tags, .. } = std::mem::take(record);
+            sizes.clear();
+            threads.clear();
+            tags.clear();
+            *record = FrameRecord { sizes, threads, tags, ..FrameRecord::default() };
+            return oldest;
         }
-        let oldest = self.ring.pop_front().unwrap_or_default();
-        let FrameRecord { mut sizes, mut threads, mut tags, .. } = oldest;
-        sizes.clear();
-        threads.clear();
-        tags.clear();
-        FrameRecord { sizes, threads, tags, ..FrameRecord::default() }
+        Arc::default()
     }
 
-    pub(crate) fn push(&mut self, record: FrameRecord) {
+    pub(crate) fn push(&mut self, record: Arc<FrameRecord>) {
         // At once, lest a frame pay for moving thousands of them; the system gives the pages when they are used. Where there is no memory
         // for it, the ring grows as it is filled.
         if self.ring.capacity() < self.capacity {

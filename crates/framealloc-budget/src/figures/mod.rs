@@ -156,13 +156,16 @@ impl Metrics {
     /// The frames of the history, the oldest first.
     #[must_use]
     pub fn frames(&self) -> Vec<FrameRecord> {
-        self.inner.history.lock().frames().cloned().collect()
+        let frames: Vec<_> = self.inner.history.lock().frames().cloned().collect();
+        // Without the lock: a frame's end waits for it.
+        frames.iter().map(|frame| FrameRecord::clone(frame)).collect()
     }
 
     /// The last frame that ended.
     #[must_use]
     pub fn last(&self) -> Option<FrameRecord> {
-        self.inner.history.lock().frames().next_back().cloned()
+        let last = self.inner.history.lock().frames().next_back().cloned();
+        last.map(|frame| FrameRecord::clone(&frame))
     }
 
     /// The paths of all tags that were seen or have limits, by their number. The first one, which is empty, is what lies in no tag.
@@ -189,15 +192,18 @@ impl Metrics {
     ///
     /// # Errors
     ///
-    /// If there are fewer frames in the history, or one of them was not like that: the text names it and its figures.
+    /// If `frames` is 0 or there are fewer in the history, or one of them was not like that: the text names it and its figures.
     pub fn steady(&self, frames: usize) -> Result<(), String> {
+        if frames == 0 {
+            return Err("0 frames were to be looked at, which says nothing".to_owned());
+        }
         let history = self.inner.history.lock();
         let there = history.frames().len();
         if there < frames {
             return Err(format!("{frames} frames were to be looked at, but {there} are in the history"));
         }
         for record in history.frames().skip(there - frames) {
-            let FrameRecord { frame, traffic, refused, refused_memory, committed, .. } = record;
+            let FrameRecord { frame, traffic, refused, refused_memory, committed, .. } = &**record;
             let over = record.over + record.tags.iter().map(|tag| tag.over).sum::<usize>();
             if *traffic != 0 {
                 return Err(format!(

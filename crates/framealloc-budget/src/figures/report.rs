@@ -11,6 +11,7 @@ use crate::inner::Inner;
 use crate::ledger::NONE;
 use crate::limit::Account;
 use crate::sync::Ordering;
+use crate::tree::ROOT;
 
 /// Frames over which the weight of a frame in an exponential average falls to an eighth or so: half a second at 60 Hz.
 const EMA_FRAMES: f64 = 30.0;
@@ -56,11 +57,11 @@ impl Summary {
     }
 }
 
-/// What to do about a hard limit.
+/// What to do about an account's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
-    /// There is none.
+    /// There are none.
     NoLimit,
     /// Nothing.
     Fits,
@@ -76,22 +77,30 @@ pub enum Advice {
     },
     /// Less than half of it was ever used, but in too few frames to tell.
     TooEarly,
+    /// It was kept, or there is none; but more was used than the soft limit: use less, or raise that to this many bytes.
+    Soft {
+        /// A quarter above the most that was used.
+        to: usize,
+    },
 }
 
 impl Advice {
     /// `apart` says whether what is beyond the limit is not in what was used.
-    fn of(worst: &Worst, hard: usize, frames: u64, apart: bool) -> Self {
+    fn of(worst: &Worst, soft: usize, hard: usize, frames: u64, apart: bool) -> Self {
         // A quarter above, in whole units of 4 KiB.
         let above = |bytes: usize| (bytes.saturating_add(bytes / 4)).div_ceil(4096).saturating_mul(4096);
-        if hard == NONE {
-            return Self::NoLimit;
-        }
-        if worst.refused != 0 || worst.over != 0 {
+        if hard != NONE && (worst.refused != 0 || worst.over != 0) {
             let beyond = if apart { worst.over } else { 0 };
             return Self::Raise { to: above(worst.used.saturating_add(beyond).max(hard)) };
         }
-        if worst.used as f64 > 0.95 * hard as f64 {
+        if hard != NONE && worst.used as f64 > 0.95 * hard as f64 {
             return Self::Raise { to: above(worst.used) };
+        }
+        if worst.used > soft {
+            return Self::Soft { to: above(worst.used) };
+        }
+        if hard == NONE {
+            return if soft == NONE { Self::NoLimit } else { Self::Fits };
         }
         match above(worst.used) {
             to if worst.used >= hard / 2 || to >= hard => Self::Fits,
@@ -104,11 +113,12 @@ impl Advice {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Self::NoLimit => "no hard limit".into(),
+            Self::NoLimit => "no limit".into(),
             Self::Fits => "fits".into(),
             Self::Raise { to } => format!("raise to {}", bytes::display(*to)),
             Self::Lower { to } => format!("lower to {}", bytes::display(*to)),
             Self::TooEarly => "low so far".into(),
+            Self::Soft { to } => format!("above soft; less, or {}", bytes::display(*to)),
         };
         f.pad(&text)
     }
@@ -128,11 +138,11 @@ pub struct AccountReport {
     pub soft: Option<usize>,
     /// The hard limit.
     pub hard: Option<usize>,
-    /// Requests that were refused.
+    /// Requests that were refused, since the hard limit was last moved.
     pub refused: usize,
-    /// The most bytes that were granted beyond the hard limit in a frame.
+    /// The most bytes that were granted beyond the hard limit in a frame, since then.
     pub over: usize,
-    /// What to do about the hard limit.
+    /// What to do about the limits.
     pub advice: Advice,
 }
 
@@ -146,7 +156,8 @@ pub struct TagReport {
     pub bytes: Summary,
     /// Bytes that its own scopes kept, without tags inside, of all frames.
     pub own_bytes: u64,
-    /// Bytes handed out a second, of tags inside, too, and counted as limits count them; 0 if no time passed.
+    /// Bytes handed out a second, at least, of tags inside, too: the most at a time in each scope, summed, as limits count them. What a scope
+    /// frees and uses again counts once: of that, samples tell. 0 if no time passed.
     pub bandwidth: f64,
 }
 
@@ -170,9 +181,10 @@ pub struct Report {
     /// Frame memory used of the chunks held when the frame had ended, those of scratch arenas and sealed frames among them, on the
     /// average: 0 to 1.
     pub efficiency: f64,
-    /// Frame memory lost at the ends of chunks, of what was used: 0 to 1.
+    /// Frame memory lost at the ends of chunks, of what was used and lost: 0 to 1.
     pub waste: f64,
-    /// Bytes of frame memory handed out a second; 0 if no time passed.
+    /// Bytes of frame memory handed out a second, at least: of all threads the most at a time, or what the outermost scopes used, whichever
+    /// is more. 0 if no time passed.
     pub bandwidth: f64,
     /// The frame that used the most, of the history.
     pub worst_frame: u64,
@@ -239,14 +251,19 @@ fn account(account: Account, track: &Track, soft: usize, hard: usize, frames: u6
         hard: limit(hard),
         refused: worst.refused,
         over: worst.over,
-        advice: Advice::of(worst, hard, frames, apart),
+        advice: Advice::of(worst, soft, hard, frames, apart),
     })
 }
 
 pub(super) fn report(inner: &Inner) -> Report {
     let nodes = inner.tree.nodes_from(0);
-    let history = inner.history.lock();
-    let frames = || history.frames();
+    // A copy of the list, of which the records are shared: a frame's end waits for the lock.
+    let (records, all_frames, accounts, tracks) = {
+        let history = inner.history.lock();
+        let records: Vec<_> = history.frames().cloned().collect();
+        (records, history.frames, history.accounts, history.tags.clone())
+    };
+    let frames = || records.iter().map(|record| &**record);
     let seconds: f64 = frames().skip(1).map(|record| record.interval.as_secs_f64()).sum();
     // What was handed out in that time: the first frame's end begins it.
     let rate = |bytes: f64| if seconds > 0.0 { bytes / seconds } else { 0.0 };
@@ -255,18 +272,29 @@ pub(super) fn report(inner: &Inner) -> Report {
     let waste: usize = frames().map(|record| record.waste).sum();
     let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
 
+    // What scopes that follow one another use again counts for each of them, in what lies around them, too.
+    let outermost = |record: &super::FrameRecord| {
+        let inside = nodes.iter().zip(&record.tags).skip(1).filter(|(node, _)| node.parent == ROOT);
+        record.bytes.max(inside.map(|(_, tag)| tag.peak).sum())
+    };
+
     let tags = nodes.iter().enumerate().map(|(at, node)| {
         let of = |record: &super::FrameRecord| record.tags.get(at).copied().unwrap_or_default();
         let own = |record| u64::try_from(of(record).own).unwrap_or(0);
-        let peak = |record| of(record).peak as u64;
+        let peak = |record: &super::FrameRecord| of(record).peak as u64;
+        let all = |record: &super::FrameRecord| outermost(record) as u64;
         TagReport {
             path: node.path.clone(),
             bytes: Summary::of(frames().map(|record| of(record).peak as u64)),
             own_bytes: frames().map(own).sum(),
-            bandwidth: rate(frames().skip(1).map(peak).sum::<u64>() as f64),
+            bandwidth: rate(
+                frames().skip(1).map(if at == 0 { &all as &dyn Fn(_) -> u64 } else { &peak }).sum::<u64>() as f64
+            ),
         }
     });
-    let worst = frames().max_by_key(|record| record.bytes);
+    // The first of several.
+    let worst = frames().rev().max_by_key(|record| record.bytes);
+    let handed_out: usize = frames().skip(1).map(outermost).sum();
     let mut worst_tags: Vec<_> = worst
         .into_iter()
         .flat_map(|record| record.tags.iter().zip(&nodes).skip(1))
@@ -275,26 +303,26 @@ pub(super) fn report(inner: &Inner) -> Report {
         .collect();
     worst_tags.sort_by_key(|&(_, peak)| std::cmp::Reverse(peak));
 
-    let plain = ACCOUNTS.into_iter().zip(&history.accounts).filter_map(|(name, track)| {
+    let plain = ACCOUNTS.into_iter().zip(&accounts).filter_map(|(name, track)| {
         let (soft, hard) = inner.limit(&name);
-        account(name, track, soft, hard, history.frames)
+        account(name, track, soft, hard, all_frames)
     });
     // A tag may be newer than the last frame's end.
-    let tracks = history.tags.iter().copied().chain(std::iter::repeat(Track::default()));
+    let tracks = tracks.iter().copied().chain(std::iter::repeat(Track::default()));
     let tagged = nodes.iter().zip(tracks).skip(1).filter_map(|(node, track)| {
         let soft = node.soft.load(Ordering::Relaxed);
-        account(Account::Tag(node.path.clone()), &track, soft, node.ledger.limit(), history.frames)
+        account(Account::Tag(node.path.clone()), &track, soft, node.ledger.limit(), all_frames)
     });
     Report {
         frames: frames().len() as u64,
-        all_frames: history.frames,
+        all_frames,
         seconds,
         bytes: Summary::of(frames().map(|record| record.bytes as u64)),
         interval: Summary::of(frames().skip(1).map(|record| record.interval.as_nanos() as u64)),
-        peak_committed: history.accounts[0].worst.used.max(inner.committed.peak()),
+        peak_committed: accounts[0].worst.used.max(inner.committed.peak()),
         efficiency: ratio(bytes, held),
         waste: ratio(waste, bytes + waste),
-        bandwidth: rate(frames().skip(1).map(|record| record.bytes).sum::<usize>() as f64),
+        bandwidth: rate(handed_out as f64),
         worst_frame: worst.map_or(0, |record| record.frame),
         worst_tags,
         tags: tags.collect(),
@@ -318,7 +346,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "held at most {}; of the chunks {:.0} % used, of that {:.1} % lost at chunk ends; {}/s handed out",
+            "held at most {}; of the chunks {:.0} % used; of what was taken of them {:.1} % lost at their ends; {}/s handed out",
             bytes::display(self.peak_committed),
             self.efficiency * 100.0,
             self.waste * 100.0,
@@ -333,7 +361,12 @@ impl fmt::Display for Report {
         }
         writeln!(f, "\n{:<32} {:>10} {:>10} {:>10} {:>8}  verdict", "account", "most", "limit", "in frame", "refused")?;
         for row in &self.accounts {
-            let limit = row.hard.or(row.soft).map_or_else(|| "-".into(), |limit| amount(limit as u64));
+            let limit = match (row.hard, row.soft) {
+                (Some(hard), _) => amount(hard as u64),
+                // As in `framealloc-top`.
+                (None, Some(soft)) => format!("~{}", amount(soft as u64)),
+                (None, None) => "-".to_owned(),
+            };
             let (account, peak) = (row.account.to_string(), amount(row.peak as u64));
             writeln!(
                 f,

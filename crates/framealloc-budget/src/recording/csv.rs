@@ -2,7 +2,7 @@
 
 use super::Recording;
 
-const PLAIN: [&str; 13] = [
+const PLAIN: [&str; 16] = [
     "frame",
     "interval_ns",
     "bytes",
@@ -15,6 +15,9 @@ const PLAIN: [&str; 13] = [
     "scratch_peak",
     "chunks",
     "refused",
+    "refused_memory",
+    "over",
+    "traffic",
     "threads",
 ];
 
@@ -40,6 +43,9 @@ pub(super) fn write(recording: &Recording) -> String {
             record.scratch_peak,
             record.chunks,
             record.refused,
+            record.refused_memory,
+            record.over,
+            record.traffic,
             record.threads.len(),
         ];
         line.extend(plain.map(|figure| figure.to_string()));

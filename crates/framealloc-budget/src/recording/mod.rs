@@ -180,7 +180,7 @@ impl Recording {
     }
 
     /// The frames as CSV, one a line, for spreadsheets. Columns: `frame`, `interval_ns`, `bytes`, `waste`, `chunk_bytes`, `committed`,
-    /// `pools`, `heap`, `sealed`, `scratch_peak`, `chunks`, `refused`, `threads`, and for each tag `own PATH` and `peak PATH`, of
+    /// `pools`, `heap`, `sealed`, `scratch_peak`, `chunks`, `refused`, `refused_memory`, `over`, `traffic`, `threads`, and for each tag `own PATH` and `peak PATH`, of
     /// which the first ones are of what lies in no tag.
     #[must_use]
     pub fn to_csv(&self) -> String {

@@ -21,7 +21,8 @@ use crate::bytes;
 pub struct Estimate {
     /// The amount, right on average.
     pub value: f64,
-    /// Its standard error: two of three estimates are no farther off, and nineteen of twenty no farther than twice that.
+    /// Its standard error: of a dozen samples and more, two of three estimates are no farther off, and nineteen of twenty no farther
+    /// than twice that. Of fewer it says little.
     pub error: f64,
 }
 
@@ -45,13 +46,14 @@ impl Estimate {
 pub struct Sites {
     /// Bytes between two samples, on average.
     pub interval: usize,
-    /// Frames that ended meanwhile.
+    /// Frames that began and ended meanwhile.
     pub frames: u64,
     /// Samples taken.
     pub samples: u64,
     /// Bytes that frame memory was handed out of, in all frames: what was freed and handed out again counts again.
     pub bytes: Estimate,
-    /// The part of them that nobody asked for: what alignment takes, and rounding up to 8 bytes.
+    /// The part of them that nobody asked for: what alignment takes, and rounding up to 8 bytes. What a growing block takes back of it is
+    /// taken off.
     pub lost: Estimate,
     /// Blocks; one that grows where it is remains one.
     pub blocks: Estimate,
@@ -134,7 +136,7 @@ impl Site {
 
 /// Bytes as a text, of what may have a fraction.
 fn amount(value: f64) -> impl fmt::Display {
-    // Negative it is not, and what is too large is as large as can be.
+    // Less than nothing, as chance may have it of what is lost, is nothing; and what is too large is as large as can be.
     bytes::display(value.round() as usize)
 }
 

@@ -109,8 +109,8 @@ impl Tally {
         let size = sample.layout.size();
         self.samples += 1;
         self.bytes.add(sample.bytes as f64, probability);
-        // A block that grows takes bytes first that it had lost before.
-        self.lost.add((sample.bytes as f64 - (size - sample.grown_from) as f64).max(0.0), probability);
+        // Less than nothing where a block grows into what it had lost before.
+        self.lost.add(sample.bytes as f64 - (size - sample.grown_from) as f64, probability);
         if sample.grown_from == 0 {
             self.blocks.add(1.0, probability);
         }
@@ -131,7 +131,10 @@ struct Key {
 pub(crate) struct Sampler {
     sampling: Option<Sampling>,
     random: fastrand::Rng,
+    /// Frames that began and ended since.
     frames: u64,
+    /// Whether a frame was under way when sampling began, of which the threads that had their chunks are not sampled.
+    in_part: bool,
     all: Tally,
     /// By the number of bits that a size less one has.
     sizes: [Tally; usize::BITS as usize + 1],
@@ -144,6 +147,7 @@ impl Default for Sampler {
             sampling: None,
             random: fastrand::Rng::with_seed(0),
             frames: 0,
+            in_part: false,
             all: Tally::default(),
             sizes: [Tally::default(); usize::BITS as usize + 1],
             sites: HashMap::new(),
@@ -153,12 +157,12 @@ impl Default for Sampler {
 
 impl Sampler {
     /// Begins anew.
-    pub(crate) fn start(sampling: Option<Sampling>) -> Self {
+    pub(crate) fn start(sampling: Option<Sampling>, under_way: bool) -> Self {
         let random = match sampling.and_then(|sampling| sampling.seed) {
             Some(seed) => fastrand::Rng::with_seed(seed),
             None => fastrand::Rng::new(),
         };
-        Self { sampling, random, ..Self::default() }
+        Self { sampling, random, in_part: under_way, ..Self::default() }
     }
 
     /// Whether samples want the stack, if any are taken.
@@ -194,7 +198,7 @@ impl Sampler {
     }
 
     pub(crate) fn end_frame(&mut self) {
-        self.frames += 1;
+        self.frames += u64::from(!std::mem::take(&mut self.in_part));
     }
 
     /// What there is to be summed up, without the lock.
@@ -239,7 +243,7 @@ impl Copied {
         });
         let mut sites: Vec<_> = sites.collect();
         sites.sort_by(|a, b| {
-            let place = |site: &Site| (site.file.clone(), site.line, site.column);
+            let place = |site: &Site| (site.file.clone(), site.line, site.column, site.tag.clone(), site.stack.clone());
             b.bytes.value.total_cmp(&a.bytes.value).then_with(|| place(a).cmp(&place(b)))
         });
         Sites {

@@ -175,7 +175,7 @@ impl RawArena {
         }
         let least: usize = match size_of::<T>() {
             // A text is rarely shorter than that, and growing it in place costs a call each time.
-            1 if self.room() >= 32 => 32,
+            1 if self.room_to_spare() >= 32 => 32,
             1 => 8,
             2..=1024 => 4,
             _ => 1,
@@ -379,7 +379,7 @@ impl RawArena {
         let mut iter = iter.into_iter();
         let (least, most) = iter.size_hint();
         let room = match most {
-            Some(most) if most.saturating_mul(size_of::<T>()) <= SMALL.min(self.room()) => most,
+            Some(most) if most.saturating_mul(size_of::<T>()) <= SMALL.min(self.room_to_spare()) => most,
             _ => least,
         };
         let start = self.reserve_slice::<M, E, T>(room)?;

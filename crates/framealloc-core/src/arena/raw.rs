@@ -118,9 +118,9 @@ pub(crate) struct RawArena {
     /// Whether blocks are watched, and the bound stands at the cursor.
     #[cfg(feature = "trace")]
     traced: Cell<bool>,
-    /// The blocks of this frame that are watched, in the order of their handing out.
+    /// The blocks of this frame that are watched.
     #[cfg(feature = "trace")]
-    trail: UnsafeCell<Vec<trail::Laid>>,
+    trail: UnsafeCell<Option<crate::trace::ByAddress<trail::Laid>>>,
     /// Whether the governor is to be asked for the next sample's place.
     #[cfg(feature = "sample")]
     pending: Cell<bool>,
@@ -252,7 +252,7 @@ impl RawArena {
             #[cfg(feature = "trace")]
             traced: Cell::new(false),
             #[cfg(feature = "trace")]
-            trail: UnsafeCell::new(Vec::new()),
+            trail: UnsafeCell::new(None),
             growth,
             min_align,
             resets: Cell::new(0),
@@ -357,6 +357,16 @@ impl RawArena {
     #[inline(always)]
     pub(crate) fn room(&self) -> usize {
         self.bound.get() - self.cursor.get().addr().get()
+    }
+
+    /// Bytes that fit, for whoever asks for more than is needed if there is room.
+    #[inline(always)]
+    pub(crate) fn room_to_spare(&self) -> usize {
+        #[cfg(feature = "sample")]
+        if self.sample_at.get() != usize::MAX {
+            return self.room_without_sample();
+        }
+        self.room()
     }
 
     /// The peak as far as it is noted: see [`RawArena::peak`].
@@ -506,15 +516,25 @@ impl RawArena {
         }
         let more = bump::round_up(address + span, M) - self.cursor.get().addr().get();
         #[cfg(feature = "sample")]
-        self.sample_growth(new, old.size(), more, Location::caller());
-        match self.extend_grant(more) {
-            // Unless the governor has allocated behind the block.
-            Ok(()) => (in_place() && fits(self.bound.get())).then_some(Ok(())),
-            Err(error) => {
-                self.refused.set(self.refused.get() + 1);
-                Some(Err(error))
-            }
+        let sampled = self.lift_sample();
+        if let Err(error) = self.extend_grant(more) {
+            #[cfg(feature = "sample")]
+            sampled.into_iter().for_each(samples::Lifted::put_back);
+            self.refused.set(self.refused.get() + 1);
+            return Some(Err(error));
         }
+        // Unless the governor has allocated behind the block.
+        let grows = || in_place() && fits(self.bound.get());
+        #[cfg(feature = "sample")]
+        if let Some(lifted) = sampled {
+            if !grows() {
+                lifted.put_back();
+                return None;
+            }
+            let site = Location::caller();
+            lifted.settle(&samples::Taken { layout: new, grown_from: old.size(), bytes: more, ahead: more, site });
+        }
+        grows().then_some(Ok(()))
     }
 
     /// Room for `more` elements behind the `capacity` at `start`, if those are the last block; for a capacity of 0, room at the
@@ -622,6 +642,10 @@ impl RawArena {
         self.note_high();
         let cursor = self.cursor.get();
         self.cursor.set(at(cursor, address));
+        #[cfg(feature = "trace")]
+        if self.is_traced() {
+            self.rebound();
+        }
         #[cfg(feature = "sample")]
         self.fell_by(cursor.addr().get() - address);
     }

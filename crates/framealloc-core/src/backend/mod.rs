@@ -26,7 +26,7 @@ pub use mmap::{HugePages, MmapBackend, MmapMonitor, MmapReport};
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use numa::{NumaBackend, NumaMonitor, NumaReport, current_node, online_nodes};
 #[cfg(feature = "std")]
-pub(crate) use source::{Refusals, Source, Staged, ask};
+pub(crate) use source::{Refusals, Source, Staged, ask, let_act};
 pub use system::SystemBackend;
 
 use crate::error::{AllocError, AllocErrorKind};

@@ -87,6 +87,11 @@ pub(crate) fn ask<R>(governor: &Arc<dyn Governor>, nested: R, question: impl FnO
     call(governor, Call::Question, nested, question)
 }
 
+/// Calls a governor to do what it likes, in which it is asked as everywhere else; but no refusal in there is put to it a second time.
+pub(crate) fn let_act(governor: &Arc<dyn Governor>, action: impl FnOnce(&dyn Governor)) {
+    call(governor, Call::Eviction, (), action);
+}
+
 /// A stage of work, of whose end the governor is told when this is dropped.
 #[must_use]
 pub(crate) struct Staged<'a> {
@@ -205,8 +210,8 @@ impl Source {
 
     /// Traces what is taken from pools.
     #[cfg(feature = "trace")]
-    pub(crate) fn trace(&mut self) {
-        self.tracer = Some(Arc::new(crate::trace::Tracer::new()));
+    pub(crate) fn trace(&mut self, stacks: bool) {
+        self.tracer = Some(Arc::new(crate::trace::Tracer::new(stacks)));
     }
 
     /// What is known of the blocks of pools, if they are traced.

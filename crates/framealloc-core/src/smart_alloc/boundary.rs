@@ -3,7 +3,7 @@
 use core::ptr;
 
 use super::{Core, Exclusive, FrameSlot, SmartAlloc, TagStats};
-use crate::backend::{Staged, ask};
+use crate::backend::{Staged, ask, let_act};
 use crate::chunk::ChunkList;
 use crate::chunk::store::hauls;
 use crate::error::{AllocError, AllocErrorKind};
@@ -354,8 +354,9 @@ impl<'a> ExclusiveCore<'a> {
             let end = FrameEnd { stats: &stats, threads: &threads, pool: &self.pool };
             ask(governor, (), |governor| governor.end_frame(&end));
             self.exclusive_mut().threads = threads;
-            // What its callbacks gave back: a warm frame takes nothing, and would not tell of it.
+            // What it gave back itself: a warm frame takes nothing, and would not tell of it.
             self.store.source().tell_untold();
+            let_act(governor, |governor| governor.after_frame());
         }
     }
 }

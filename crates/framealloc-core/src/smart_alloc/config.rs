@@ -35,8 +35,9 @@ pub struct AllocConfig {
     pub(super) frames_in_flight: usize,
     pub(super) trim: TrimPolicy,
     pub(super) prefault: usize,
+    /// Whether blocks are traced, and their stacks.
     #[cfg(feature = "trace")]
-    pub(super) traced: bool,
+    pub(super) traced: Option<bool>,
 }
 
 impl Default for AllocConfig {
@@ -52,7 +53,7 @@ impl Default for AllocConfig {
             trim: TrimPolicy::default(),
             prefault: 0,
             #[cfg(feature = "trace")]
-            traced: false,
+            traced: None,
         }
     }
 }
@@ -114,16 +115,27 @@ impl AllocConfig {
 
     /// Traces where blocks come from, to find leaks and overruns.
     ///
-    /// What is live in pools is listed by [`Pool::census`](crate::Pool::census). A byte that is written behind a block of a frame or a pool
-    /// ends the program when the block is freed, or the frame ends or is sealed, with a line that names the block, and the line that asked
+    /// What is live in pools is listed by [`Pool::census`](crate::Pool::census). A byte that is written right behind or before a block of a frame, or
+    /// behind one of a pool, ends the program when the block is freed, or the frame ends or is sealed, with a line that names the block and the line that asked
     /// for it; scratch arenas are not watched.
     ///
-    /// It takes hundreds of instructions for each block, and memory: in frames each block has 16 bytes more, which count in all
-    /// figures and limits, and none is used again, or grows where it is, before the frame ends.
+    /// It takes hundreds of instructions for each block, and memory: in frames each block has 32 bytes more (or 16 and its alignment), which count in
+    /// all figures and limits, and none is used again, or grows where it is, before the frame ends.
     #[cfg(feature = "trace")]
     #[must_use]
     pub const fn with_tracing(mut self) -> Self {
-        self.traced = true;
+        self.traced = Some(matches!(self.traced, Some(true)));
+        self
+    }
+
+    /// Traces, and notes for each object of a pool who called: tens of thousands of instructions more.
+    ///
+    /// Not for an allocator on which the program's own stands: the standard library's backtraces are made under a lock of its own, under
+    /// which it allocates, so that such a program may come to a stop.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub const fn with_traced_stacks(mut self) -> Self {
+        self.traced = Some(true);
         self
     }
 

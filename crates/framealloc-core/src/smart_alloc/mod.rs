@@ -168,8 +168,8 @@ impl SmartAlloc {
         let governor = config.governor();
         let mut source = Source::new(config.backends, governor);
         #[cfg(feature = "trace")]
-        if config.traced {
-            source.trace();
+        if let Some(stacks) = config.traced {
+            source.trace(stacks);
         }
         source.attach()?;
         let bounded = source.governor().bounds_threads();

@@ -70,8 +70,13 @@ impl RawArena {
             }
         });
         #[cfg(feature = "sample")]
-        if let Some(left) = sampled {
-            self.sample_block(left, (size, align), result.as_ref().ok().map(|&(_, bytes)| bytes), site);
+        if let Some(lifted) = sampled {
+            match (&result, Layout::from_size_align(size, align)) {
+                (&Ok((_, bytes)), Ok(layout)) => {
+                    lifted.settle(&super::samples::Taken { layout, grown_from: 0, bytes, ahead: 0, site });
+                }
+                _ => lifted.put_back(),
+            }
         }
         result.map(|(block, _)| block)
     }

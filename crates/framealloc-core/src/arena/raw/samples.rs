@@ -5,22 +5,100 @@
 //! down with the cursor when a block is freed, so that memory which is used again counts again.
 
 use core::alloc::Layout;
+use core::mem;
 use core::panic::Location;
-
 use std::sync::Arc;
 
 use super::{RawArena, Supply};
 use crate::backend::ask;
+use crate::bump;
 use crate::governor::{Governor, Sample};
+
+/// What a request asked for, and what it takes of the frame's memory.
+pub(super) struct Taken {
+    pub(super) layout: Layout,
+    /// The bytes that the block had before.
+    pub(super) grown_from: usize,
+    pub(super) bytes: usize,
+    /// Of these, bytes that are still to be handed out.
+    pub(super) ahead: usize,
+    pub(super) site: &'static Location<'static>,
+}
+
+/// The sample's place, out of the bound while a request is served. Unless it is put back, the governor is asked for an interval when
+/// memory is next needed: so also if something unwinds.
+pub(super) struct Lifted<'a> {
+    arena: &'a RawArena,
+    /// Bytes before it; `None` if that is to be asked, and could not be just now.
+    left: Option<usize>,
+}
+
+impl Drop for Lifted<'_> {
+    fn drop(&mut self) {
+        self.arena.pend();
+    }
+}
+
+impl Lifted<'_> {
+    /// The request was refused.
+    pub(super) fn put_back(self) {
+        if let Some(left) = self.left {
+            self.put(left);
+        }
+    }
+
+    /// The request was served, or is going to be: tells the governor of the block if it reaches beyond the place.
+    pub(super) fn settle(self, taken: &Taken) {
+        let Some(left) = self.left else { return };
+        if taken.bytes <= left {
+            return self.put(left - taken.bytes + taken.ahead);
+        }
+        let arena = self.arena;
+        let sample = Sample {
+            site: arena.site_or(taken.site),
+            tag: arena.innermost_tag().map(|open| open.scope),
+            layout: taken.layout,
+            grown_from: taken.grown_from,
+            bytes: taken.bytes,
+        };
+        if let Some(sampler) = arena.sampler() {
+            ask(sampler, (), |governor| governor.sampled(&sample));
+        }
+        match arena.next_interval() {
+            Interval::Bytes(next) => self.put(next.saturating_add(taken.ahead)),
+            Interval::None => mem::forget(self),
+            Interval::Unasked => {}
+        }
+    }
+
+    fn put(self, left: usize) {
+        self.arena.place_sample(left);
+        mem::forget(self);
+    }
+}
+
+/// A governor's answer.
+enum Interval {
+    Bytes(usize),
+    /// It wants no sample.
+    None,
+    /// It is being called already.
+    Unasked,
+}
 
 impl RawArena {
     /// Before a frame of this arena, which is one of frames: unless it is sampled, the governor is asked for an interval when memory is
     /// first needed.
     pub(crate) fn begin_sampling(&self) {
         if self.sample_at.get() == usize::MAX {
-            self.pending.set(true);
-            self.place_sample(0);
+            self.pend();
         }
+    }
+
+    /// The next request comes to the cold path, and asks.
+    fn pend(&self) {
+        self.pending.set(true);
+        self.place_sample(0);
     }
 
     /// The position that may be reached as far as samples go.
@@ -29,44 +107,27 @@ impl RawArena {
         self.sample_at.get()
     }
 
-    /// Takes the sample's place out of the bound while a request is served; how many bytes there are before it. `None` if
-    /// nothing is sampled here.
-    pub(super) fn lift_sample(&self) -> Option<usize> {
+    /// Takes the sample's place out of the bound while a request is served. `None` if nothing is sampled here.
+    pub(super) fn lift_sample(&self) -> Option<Lifted<'_>> {
         let at = self.sample_at.replace(usize::MAX);
-        if at != usize::MAX {
-            self.rebound();
+        if at == usize::MAX {
+            return None;
         }
+        self.rebound();
+        let mut lifted = Lifted { arena: self, left: None };
         if self.pending.replace(false) {
-            return self.next_interval();
+            match self.next_interval() {
+                Interval::Bytes(left) => lifted.left = Some(left),
+                Interval::None => {
+                    mem::forget(lifted);
+                    return None;
+                }
+                Interval::Unasked => {}
+            }
+        } else {
+            lifted.left = Some(at - self.position());
         }
-        (at != usize::MAX).then(|| at - self.position())
-    }
-
-    /// After a request that took so many bytes, or was refused: a sample of it if it reaches beyond the `left` bytes.
-    pub(super) fn sample_block(
-        &self,
-        left: usize,
-        (size, align): (usize, usize),
-        taken: Option<usize>,
-        site: &'static Location<'static>,
-    ) {
-        let next = match (taken, Layout::from_size_align(size, align)) {
-            (Some(bytes), Ok(layout)) => self.sample(left, layout, 0, bytes, site),
-            _ => Some(left),
-        };
-        if let Some(next) = next {
-            self.place_sample(next);
-        }
-    }
-
-    /// Before a block grows in place by so many bytes, its gap included.
-    pub(super) fn sample_growth(&self, new: Layout, before: usize, bytes: usize, site: &'static Location<'static>) {
-        if let Some(left) = self.lift_sample()
-            && let Some(next) = self.sample(left, new, before, bytes, site)
-        {
-            // Counted from behind the block, which is still to grow.
-            self.place_sample(next.saturating_add(bytes));
-        }
+        Some(lifted)
     }
 
     fn place_sample(&self, left: usize) {
@@ -74,31 +135,14 @@ impl RawArena {
         self.rebound();
     }
 
-    /// Tells the governor of a block if it reaches beyond the `left` bytes; how many are left behind it then.
-    fn sample(
-        &self,
-        left: usize,
-        layout: Layout,
-        grown_from: usize,
-        bytes: usize,
-        site: &'static Location<'static>,
-    ) -> Option<usize> {
-        if bytes <= left {
-            return Some(left - bytes);
+    /// Asks how many bytes are to pass before the next sample.
+    fn next_interval(&self) -> Interval {
+        let Some(sampler) = self.sampler() else { return Interval::None };
+        match ask(sampler, None, |governor| Some(governor.sample_interval())) {
+            Some(Some(bytes)) => Interval::Bytes(bytes),
+            Some(None) => Interval::None,
+            None => Interval::Unasked,
         }
-        let tag = self.innermost_tag().map(|open| open.scope);
-        let sample = Sample { site: self.site_or(site), tag, layout, grown_from, bytes };
-        // Should it panic, it is asked for an interval next time.
-        self.pending.set(true);
-        ask(self.sampler()?, (), |governor| governor.sampled(&sample));
-        let next = self.next_interval();
-        self.pending.set(false);
-        next
-    }
-
-    /// Asks how many bytes are to pass before the next sample. `None` inside of the governor's own calls, and if it wants none.
-    fn next_interval(&self) -> Option<usize> {
-        ask(self.sampler()?, None, |governor| governor.sample_interval())
     }
 
     fn sampler(&self) -> Option<&Arc<dyn Governor>> {
@@ -106,6 +150,13 @@ impl RawArena {
             Supply::Store(store) => Some(store.source().governor()),
             _ => None,
         }
+    }
+
+    /// Bytes that fit below the nearer of chunk and grant: what is asked for must not depend on where the next sample is.
+    pub(super) fn room_without_sample(&self) -> usize {
+        let start = self.start.get().addr().get();
+        let bound = bump::bound(start, self.end.get(), self.base.get(), self.grant.get(), self.min_align);
+        bound.saturating_sub(self.cursor.get().addr().get())
     }
 
     /// After the position fell by so many bytes: the place falls with it.
