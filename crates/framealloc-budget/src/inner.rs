@@ -573,6 +573,9 @@ impl Inner {
             (settings.pressure, settings.on_pressure.clone(), std::mem::take(&mut settings.pending))
         };
         let mut told = Vec::new();
+        // For whoever is told of it without the lock.
+        #[cfg(any(feature = "metrics", feature = "tracy"))]
+        let shown;
         {
             let mut history = self.history.lock();
             let now = Instant::now();
@@ -623,6 +626,10 @@ impl Inner {
                 last.clear();
                 last.extend(blocks.values().copied());
             }
+            #[cfg(any(feature = "metrics", feature = "tracy"))]
+            {
+                shown = blank.clone();
+            }
             history.push(blank);
             for (account, limit) in &pending {
                 if self.apply(account, limit) {
@@ -630,13 +637,10 @@ impl Inner {
                 }
             }
         }
-        #[cfg(any(feature = "metrics", feature = "tracy"))]
-        if let Some(record) = { self.history.lock().frames().next_back().cloned() } {
-            #[cfg(feature = "metrics")]
-            crate::gauges::set(&record, &self.tree);
-            #[cfg(feature = "tracy")]
-            self.tracy.end_frame(&record, &self.tree, &self.held);
-        }
+        #[cfg(feature = "metrics")]
+        crate::gauges::set(&shown, &self.tree);
+        #[cfg(feature = "tracy")]
+        self.tracy.end_frame(&shown, &self.tree, &self.held);
         #[cfg(feature = "sample")]
         self.sampler.lock().end_frame();
         #[cfg(feature = "live")]

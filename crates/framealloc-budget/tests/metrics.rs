@@ -197,7 +197,7 @@ fn the_report_sums_up_the_history() {
         assert!(quantile.abs_diff(value) <= value / 500 + 8, "{bytes:?}");
     }
     let frames: Vec<_> = (0..100)
-        .map(|frame| (frame * 37 % 100 + 1) as f64)
+        .map(|frame| f64::from(frame * 37 % 100 + 1))
         .map(|n| 8.0 * (60.0 * n / 8.0).ceil() + 8.0 * (20.0 * n / 8.0).ceil())
         .collect();
     let ema = frames.iter().copied().reduce(|ema, bytes| ema + (bytes - ema) * 2.0 / 31.0).unwrap();

@@ -212,3 +212,27 @@ fn a_picture_shows_limits_and_the_fullest_frame_of_each_column() {
     assert!(!svg.contains("hard limit"), "{svg}");
     assert!(svg.contains("MiB"), "the burst decides over the scale: {svg}");
 }
+
+/// Objects of three sizes, more and fewer of them; where `FRAMEALLOC_PAGE` names a file, the page is written there for a browser.
+#[test]
+fn pools_are_on_the_page() {
+    let budget = Budget::new();
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for frame in 0..100u64 {
+        small.extend((0..100).map(|n: u64| alloc.pool_box([n; 5])));
+        large.extend((0..10).map(|n: u64| alloc.pool_box([n; 60])));
+        if frame % 30 == 29 {
+            small.truncate(500);
+            large.clear();
+        }
+        alloc.end_frame();
+    }
+    let recording = budget.metrics().recording("pools");
+    let sizes = |at: usize| recording.frames[at].sizes.iter().map(|of| (of.size, of.outstanding)).collect::<Vec<_>>();
+    assert!(sizes(28).iter().any(|&(size, live)| size == 48 && live >= 2900), "{:?}", sizes(28));
+    assert!(sizes(99).iter().any(|&(size, _)| size == 512), "{:?}", sizes(99));
+    if let Some(path) = std::env::var_os("FRAMEALLOC_PAGE") {
+        std::fs::write(path, recording.to_html()).unwrap();
+    }
+}

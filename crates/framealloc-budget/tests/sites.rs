@@ -83,8 +83,8 @@ fn estimates_are_within_their_errors() {
 /// As often as its error says, an estimate is right: over many seeds the errors are neither too small nor too large.
 #[test]
 fn errors_are_what_they_say() {
-    let (mut within_one, mut within_two) = (0, 0);
     const SEEDS: u64 = 300;
+    let (mut within_one, mut within_two) = (0, 0);
     for seed in 0..SEEDS {
         let budget = Budget::new().with_sampling(Sampling::every(1000).with_seed(seed));
         let mut alloc = governed(&budget);
