@@ -16,10 +16,12 @@ use framealloc_core::*;
 use proptest::prelude::*;
 use support::panic_text;
 
+type Elsewhere = Box<dyn Fn(&str) + Send>;
+
 /// Takes samples at the intervals that `next` gives, and keeps them.
 struct Sampler {
     /// The method in which it allocates, or panics, beside.
-    elsewhere: Mutex<Option<Box<dyn Fn(&str) + Send>>>,
+    elsewhere: Mutex<Option<Elsewhere>>,
     next: Box<dyn Fn() -> Option<usize> + Send + Sync>,
     samples: Mutex<Vec<Sample>>,
     panics: AtomicBool,
@@ -574,7 +576,7 @@ fn sampling_goes_on_whatever_a_governor_does() {
     assert_eq!(sampler.take().len(), 101);
 
     let inner = Arc::downgrade(&alloc);
-    let allocates: Box<dyn Fn(&str) + Send> = Box::new(move |method| {
+    let allocates: Elsewhere = Box::new(move |method| {
         if method == "open_tag" {
             inner.upgrade().unwrap().frame().alloc(7u64);
         }
