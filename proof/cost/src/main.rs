@@ -1,7 +1,8 @@
 //! Loops that allocate and free, for their instructions to be counted: `cost LOOP ROUNDS`, or with a budget behind the allocator
 //! `cost LOOP ROUNDS budget`; with the feature `live` also `live`, a budget whose frames are shown to nobody, and `watched`, to somebody;
 //! with the feature `sample` also `sampled:BYTES`, a budget that takes a sample every so many bytes, and with `backtrace` also
-//! `traced:BYTES`, one that notes who called; with the feature `trace` also `tracing`, an allocator that traces each block.
+//! `traced:BYTES`, one that notes who called; with the feature `trace` also `tracing`, an allocator that traces each block,
+//! and `tracing-stacks`.
 //!
 //! Start and end of a run are the same for any number of rounds, so that the difference of two runs is that of their rounds.
 
@@ -174,7 +175,7 @@ fn show(_budget: &Budget, to: &str) -> Result<(), String> {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let (Some(name), Some(rounds)) = (arguments.get(1), arguments.get(2).and_then(|rounds| rounds.parse().ok())) else {
-        eprintln!("cost {LOOPS} ROUNDS [budget|live|watched|sampled:BYTES|traced:BYTES|tracing]");
+        eprintln!("cost {LOOPS} ROUNDS [budget|live|watched|sampled:BYTES|traced:BYTES|tracing|tracing-stacks]");
         return ExitCode::from(2);
     };
     let mut shown = None;
@@ -193,6 +194,8 @@ fn main() -> ExitCode {
         }
         #[cfg(feature = "trace")]
         Some("tracing") => AllocConfig::default().with_tracing(),
+        #[cfg(feature = "trace")]
+        Some("tracing-stacks") => AllocConfig::default().with_traced_stacks(),
         #[cfg(feature = "sample")]
         Some(to) if to.contains(':') => {
             let budget = budget();
