@@ -182,4 +182,49 @@ mod models {
             assert_eq!((ledger.used(), ledger.charge(3, 3)), (0, Some(3)));
         });
     }
+
+    /// Two accounts that each request is charged to, of which the second has less room: never above either, and nothing is left charged.
+    #[test]
+    fn loom_two_ledgers_are_charged_together_or_not_at_all() {
+        loom::model(|| {
+            let ledgers = Arc::new([Ledger::new(4), Ledger::new(3)]);
+            let held = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+            let work = |minimum, wanted, ledgers: &[Ledger; 2], held: &loom::sync::atomic::AtomicUsize| {
+                if let Ok(bytes) = charge_all(&ledgers.iter(), minimum, wanted) {
+                    assert!((minimum..=wanted).contains(&bytes));
+                    let now = held.fetch_add(bytes, Ordering::AcqRel) + bytes;
+                    assert!(now <= 3, "{now} bytes are held");
+                    held.fetch_sub(bytes, Ordering::AcqRel);
+                    ledgers.iter().for_each(|ledger| ledger.credit(bytes));
+                }
+            };
+            let (theirs, also) = (ledgers.clone(), held.clone());
+            let other = loom::thread::spawn(move || work(1, 2, &theirs, &also));
+            work(2, 2, &ledgers, &held);
+            other.join().unwrap();
+            assert_eq!(ledgers.each_ref().map(Ledger::used), [0, 0]);
+        });
+    }
+
+    /// A limit that falls while another thread charges: what is charged once it has fallen is below the new one.
+    #[test]
+    fn loom_a_limit_that_moves_holds_for_what_is_charged_after() {
+        loom::model(|| {
+            let ledger = Arc::new(Ledger::new(3));
+            let theirs = ledger.clone();
+            let other = loom::thread::spawn(move || {
+                let charged = theirs.charge(1, 2).unwrap_or(0);
+                assert!(charged <= 2);
+                charged
+            });
+            ledger.set_limit(1);
+            let mine = ledger.charge(1, 2).unwrap_or(0);
+            assert!(mine <= 1, "{mine}");
+            let charged = mine + other.join().unwrap();
+            assert_eq!(ledger.used(), charged);
+            assert!(charged <= 3);
+            ledger.credit(charged);
+            assert_eq!((ledger.used(), ledger.charge(1, 3)), (0, Some(1)));
+        });
+    }
 }

@@ -354,4 +354,8 @@ fn check(seen: &Seen, facts: &[Vec<String>], round: usize) {
     shares.sort_unstable();
     assert_eq!(shares, [64, last - 64]);
     assert_eq!(seen.discards["game: frame by thread"], FRAMES);
+    // A viewer that had been told of others begins anew.
+    for pool in ["chunks", "slabs", "large blocks"] {
+        assert_eq!(seen.discards.get(&format!("game: {pool}")), Some(&1), "{pool}");
+    }
 }
