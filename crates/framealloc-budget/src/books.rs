@@ -45,6 +45,8 @@ pub(crate) struct Count {
     pub(crate) own: isize,
     /// The peaks of its scopes, summed, with those of tags inside that lie in no scope of this one.
     pub(crate) peak: usize,
+    /// What its scopes lost at the ends of chunks, counted in the same way.
+    pub(crate) waste: usize,
     pub(crate) scopes: usize,
 }
 
@@ -179,7 +181,9 @@ impl Books {
         counted.scopes += 1;
         let mut at = open.node;
         while at != outer {
-            self.count(at).peak += used.peak;
+            let counted = self.count(at);
+            counted.peak += used.peak;
+            counted.waste += used.waste;
             at = self.node(tree, at).parent;
         }
         if let Some(outer) = self.stack.last_mut() {

@@ -609,6 +609,8 @@ impl Inner {
                 arena: share.arena,
                 peak: share.peak,
                 waste: share.waste,
+                chunk_bytes: share.chunk_bytes,
+                refused: share.refused,
             }));
             let sizes = end.pool.sizes().into_iter().filter(|of| of.slots != 0);
             record.sizes.extend(sizes.map(|of| SizeRecord {
@@ -677,6 +679,7 @@ impl Inner {
                 let tag = &mut tags[node as usize];
                 tag.own += count.own;
                 tag.peak += count.peak;
+                tag.waste += count.waste;
                 tag.scopes += count.scopes;
             });
         }
@@ -687,6 +690,7 @@ impl Inner {
             own: kept - tagged,
             peak: stats.bytes_allocated,
             refused: stats.refused,
+            waste: stats.waste,
             ..TagRecord::default()
         };
         if history.tags.len() < tags.len() {

@@ -157,6 +157,8 @@ pub struct TagUse {
     /// How much more is handed out than when the scope opened: less than 0 if what was there before was freed in it. The sum over
     /// all scopes that lie in no other, and what was handed out outside of them, is the thread's.
     pub kept: isize,
+    /// Lost at the ends of chunks that were left while it was open, scopes inside included.
+    pub waste: usize,
 }
 
 /// A block of frame memory that was handed out: the one among many that a sample is taken of.

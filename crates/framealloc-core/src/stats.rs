@@ -60,6 +60,10 @@ pub struct ThreadStats {
     pub waste: usize,
     /// Chunks that were used.
     pub chunks: usize,
+    /// Bytes of these chunks.
+    pub chunk_bytes: usize,
+    /// Requests that were refused.
+    pub refused: usize,
 }
 
 /// The state of an allocator, readable at any time: figures of the last frame's end, and counters kept on cold paths.

@@ -97,6 +97,12 @@ pub struct ThreadRecord {
     pub peak: usize,
     /// Lost at the ends of chunks.
     pub waste: usize,
+    /// Bytes of the chunks that it used.
+    #[cfg_attr(feature = "report", serde(default))]
+    pub chunk_bytes: usize,
+    /// Requests that were refused. A number.
+    #[cfg_attr(feature = "report", serde(default))]
+    pub refused: usize,
 }
 
 /// What one tag used in a frame, on all threads. Bytes unless said.
@@ -118,6 +124,9 @@ pub struct TagRecord {
     pub over: usize,
     /// Requests that were refused.
     pub refused: usize,
+    /// Lost at the ends of chunks that its scopes left, those inside included. Of what lies in no tag: all that was lost.
+    #[cfg_attr(feature = "report", serde(default))]
+    pub waste: usize,
 }
 
 /// The figures of a [`Budget`](crate::Budget)'s allocator: a handle, which may be cloned and sent to another thread.

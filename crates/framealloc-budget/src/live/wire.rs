@@ -233,8 +233,8 @@ mod tests {
         let expected = [
             r#"{"frame":{"history":8,"record":{"frame":7,"interval":0,"bytes":0,"waste":0,"chunk_bytes":0,"committed":0,"pools":0,"heap":0,"#,
             r#""sealed":0,"scratch_peak":0,"chunks":0,"refused":0,"refused_memory":0,"over":0,"traffic":0,"#,
-            r#""sizes":[{"size":0,"slots":0,"outstanding":0,"free":0}],"threads":[{"arena":0,"peak":0,"waste":0}],"#,
-            r#""tags":[{"own":0,"total":0,"peak":0,"scopes":0,"over":0,"refused":0}]},"#,
+            r#""sizes":[{"size":0,"slots":0,"outstanding":0,"free":0}],"threads":[{"arena":0,"peak":0,"waste":0,"chunk_bytes":0,"refused":0}],"#,
+            r#""tags":[{"own":0,"total":0,"peak":0,"scopes":0,"over":0,"refused":0,"waste":0}]},"#,
             r#""accounts":{"committed":{},"pools":{},"sealed":{},"frame":{},"thread":"#,
             standing,
             r#"},"tags":["#,

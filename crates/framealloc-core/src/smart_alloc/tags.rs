@@ -147,6 +147,7 @@ impl SmartAlloc {
             depth: arena.open_tag(open),
             position,
             count: arena.count(),
+            waste: arena.waste(),
             outer_peak: arena.replace_peak(position),
             outer_nested: slot.tags.nested.replace(0),
             #[cfg(feature = "trace")]
@@ -174,6 +175,7 @@ struct Close<'a> {
     depth: usize,
     position: usize,
     count: usize,
+    waste: usize,
     outer_peak: usize,
     outer_nested: usize,
     /// Scopes of traced allocators around it, on this thread.
@@ -201,7 +203,11 @@ impl Drop for Close<'_> {
         if self.told
             && let Some(governor) = self.alloc.core.governor()
         {
-            let used = TagUse { peak: bytes, kept: arena.position().wrapping_sub(self.position).cast_signed() };
+            let used = TagUse {
+                peak: bytes,
+                kept: arena.position().wrapping_sub(self.position).cast_signed(),
+                waste: arena.waste().saturating_sub(self.waste),
+            };
             // The scope may be left by a panic: a second one would be an abort.
             let mut panicked = None;
             attempt(&mut panicked, || ask(governor, (), |governor| governor.close_tag(scope, &used)));

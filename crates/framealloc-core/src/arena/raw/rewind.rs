@@ -281,7 +281,16 @@ impl RawArena {
             waste: self.waste.get(),
             // An empty arena may have kept its chunk.
             chunks: if peak == 0 { 0 } else { self.chunks.get() },
+            chunk_bytes: if peak == 0 { 0 } else { self.used_bytes.get() },
+            refused: self.refused.get(),
         }
+    }
+
+    /// Bytes lost at the ends of chunks since the last reset.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn waste(&self) -> usize {
+        self.waste.get()
     }
 
     #[cfg(feature = "std")]
