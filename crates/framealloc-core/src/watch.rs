@@ -65,10 +65,7 @@ pub(crate) unsafe fn inspect_front<O: fmt::Display>(
     if let Some(at) = bytes.iter().rev().position(|&byte| byte != CANARY) {
         let (byte, before) = (bytes[WATCHED - 1 - at], at + 1);
         let underrun = format_args!("underrun: byte {before} before its start is {byte:#04x} instead of {CANARY:#04x}");
-        match origin() {
-            Some(origin) => fail(event, memory, layout, format_args!("{underrun}; {origin}")),
-            None => fail(event, memory, layout, underrun),
-        }
+        fail_from(event, memory, layout, underrun, origin());
     }
     annotate::withheld(start, WATCHED);
 }
@@ -96,12 +93,24 @@ pub(crate) unsafe fn inspect<O: fmt::Display>(
     {
         let byte = bytes[at];
         let overrun = format_args!("overrun: byte {at} behind its end is {byte:#04x} instead of {CANARY:#04x}");
-        match origin() {
-            Some(origin) => fail(event, memory, layout, format_args!("{overrun}; {origin}")),
-            None => fail(event, memory, layout, overrun),
-        }
+        fail_from(event, memory, layout, overrun, origin());
     }
     annotate::withheld(start, count);
+}
+
+/// [`fail`], with where the block came from, if that is known.
+#[cold]
+fn fail_from<O: fmt::Display>(
+    event: &str,
+    memory: NonNull<u8>,
+    layout: Layout,
+    fault: fmt::Arguments<'_>,
+    origin: Option<O>,
+) -> ! {
+    match origin {
+        Some(origin) => fail(event, memory, layout, format_args!("{fault}; {origin}")),
+        None => fail(event, memory, layout, fault),
+    }
 }
 
 /// Says what is wrong, in one line and one write, and ends the program.

@@ -77,6 +77,23 @@ impl Governor for Sampler {
     }
 }
 
+/// Grants each thread a thousand bytes, and takes samples.
+struct Strict(Arc<Sampler>);
+impl Governor for Strict {
+    fn bounds_threads(&self) -> bool {
+        true
+    }
+    fn extend_thread(&self, granted: usize, needed: usize) -> Verdict {
+        Verdict::AllowUpTo((1000 - granted).min(needed))
+    }
+    fn sample_interval(&self) -> Option<usize> {
+        self.0.sample_interval()
+    }
+    fn sampled(&self, sample: &Sample) {
+        self.0.sampled(sample);
+    }
+}
+
 fn governed(sampler: &Arc<Sampler>) -> SmartAlloc {
     SmartAlloc::new(AllocConfig::default().with_frame_chunk(4 << 10, 16 << 10).with_governor(sampler.clone()))
 }
@@ -456,21 +473,6 @@ fn a_sample_that_panics_unwinds_and_the_next_ones_follow() {
 /// Both bound the same cursor.
 #[test]
 fn grants_hold_while_samples_are_taken() {
-    struct Strict(Arc<Sampler>);
-    impl Governor for Strict {
-        fn bounds_threads(&self) -> bool {
-            true
-        }
-        fn extend_thread(&self, granted: usize, needed: usize) -> Verdict {
-            Verdict::AllowUpTo((1000 - granted).min(needed))
-        }
-        fn sample_interval(&self) -> Option<usize> {
-            self.0.sample_interval()
-        }
-        fn sampled(&self, sample: &Sample) {
-            self.0.sampled(sample);
-        }
-    }
     for interval in [0, 1, 7, 8, 100, 999, 1000, 5000] {
         let sampler = Sampler::new(move || Some(interval));
         let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(Strict(sampler.clone())));
@@ -534,21 +536,6 @@ fn sizes_do_not_depend_on_where_the_next_sample_is() {
 
 #[test]
 fn growth_that_is_refused_is_not_told() {
-    struct Strict(Arc<Sampler>);
-    impl Governor for Strict {
-        fn bounds_threads(&self) -> bool {
-            true
-        }
-        fn extend_thread(&self, granted: usize, needed: usize) -> Verdict {
-            Verdict::AllowUpTo((1000 - granted).min(needed))
-        }
-        fn sample_interval(&self) -> Option<usize> {
-            self.0.sample_interval()
-        }
-        fn sampled(&self, sample: &Sample) {
-            self.0.sampled(sample);
-        }
-    }
     let sampler = Sampler::of_all();
     let alloc = SmartAlloc::new(AllocConfig::default().with_governor(Strict(sampler.clone())));
     let mut list = alloc.frame().vec_with_capacity::<u8>(900);

@@ -290,7 +290,7 @@ impl RawArena {
         let start = self.start.get().addr().get();
         let grant = canary!("grant_ignored", self.grant.get(), usize::MAX);
         #[cfg(feature = "sample")]
-        let grant = grant.min(self.sample_at());
+        let grant = grant.min(self.sample_at.get());
         let bound = bump::bound(start, self.end.get(), self.base.get(), grant, self.min_align);
         // A grant below what is handed out already refuses everything further, but takes nothing back.
         let cursor = self.cursor.get().addr().get();

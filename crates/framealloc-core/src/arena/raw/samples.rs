@@ -101,12 +101,6 @@ impl RawArena {
         self.place_sample(0);
     }
 
-    /// The position that may be reached as far as samples go.
-    #[inline(always)]
-    pub(super) fn sample_at(&self) -> usize {
-        self.sample_at.get()
-    }
-
     /// Takes the sample's place out of the bound while a request is served. `None` if nothing is sampled here.
     pub(super) fn lift_sample(&self) -> Option<Lifted<'_>> {
         let at = self.sample_at.replace(usize::MAX);

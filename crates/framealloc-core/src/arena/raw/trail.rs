@@ -86,11 +86,11 @@ impl RawArena {
             watch::watch(block, size, size + WATCHED);
             block
         };
-        self.lay(Laid { block, layout, origin: Origin { site: self.site_or(site), tags: self.open_tags_of_trail() } });
+        self.lay(Laid { block, layout, origin: Origin { site: self.site_or(site), tags: self.open_tags_of_thread() } });
         Ok(block)
     }
 
-    fn open_tags_of_trail(&self) -> Tags {
+    fn open_tags_of_thread(&self) -> Tags {
         // SAFETY: this thread's arena; borrowed for this statement, in which nothing is allocated.
         Tags::of(unsafe { &*self.tags.get() }.iter().rev().map(|open| open.scope.tag))
     }
