@@ -5,7 +5,7 @@ use std::sync::Arc;
 use framealloc_core::{FrameEnd, Governor, Outcome, Release, Request, Shortage, TagScope, TagUse, Verdict};
 
 use crate::figures::Metrics;
-use crate::inner::Inner;
+use crate::inner::{Inner, OnPressure};
 use crate::limit::{Account, BudgetError, Limit, OverLimit};
 use crate::pressure::{Level, Pressure, PressurePolicy};
 
@@ -230,7 +230,7 @@ impl Budget {
     }
 
     /// Calls `callback` at the end of a frame when an account's [level](crate::Level) has changed, or lasts: see
-    /// [`PressurePolicy`]. It runs on the thread that ends the frame, without a lock.
+    /// [`PressurePolicy`]. It runs on the thread that ends the frame, without a lock. Called again, adds one that is called after those before.
     ///
     /// ```
     /// use framealloc_budget::{Budget, Level, Limit, bytes::kib};
@@ -249,7 +249,8 @@ impl Budget {
     /// ```
     #[must_use]
     pub fn on_pressure(self, callback: impl Fn(&Pressure) + Send + Sync + 'static) -> Self {
-        self.inner.set_on_pressure(Arc::new(callback));
+        let callback: Arc<OnPressure> = Arc::new(callback);
+        self.inner.add_on_pressure(&callback);
         self
     }
 
@@ -327,6 +328,22 @@ impl Budget {
     #[must_use]
     pub fn level(&self, account: &Account) -> Level {
         self.inner.level(account)
+    }
+
+    /// Calls `f` with each account that has a limit: what it used in the last frame that ended. Asks for no memory itself.
+    ///
+    /// ```
+    /// use framealloc_budget::{Account, Budget, Limit, bytes::kib};
+    /// use framealloc_core::{AllocConfig, SmartAlloc};
+    ///
+    /// let budget = Budget::new().with_tag("ui", Limit::hard(kib(4)));
+    /// let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(budget.clone()));
+    /// alloc.with_tag("ui", |a| a.frame().alloc_slice_fill(1000, 0u8).len());
+    /// alloc.end_frame();
+    /// budget.each_limit(|of| assert_eq!((&of.account, of.headroom()), (&Account::tag("ui"), 3096)));
+    /// ```
+    pub fn each_limit(&self, f: impl FnMut(&crate::LimitUse)) {
+        self.inner.each_limit(f);
     }
 
     /// Bytes that an account uses now. Of threads nothing is known together: 0. Of tags and frames: what is granted, used or not, where

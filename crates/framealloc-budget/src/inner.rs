@@ -17,7 +17,7 @@ use crate::books::{Books, slice};
 use crate::bytes;
 use crate::figures::{ACCOUNTS, FrameRecord, History, SizeRecord, TagRecord, ThreadRecord, Track};
 use crate::ledger::{Ledger, NONE, charge_all};
-use crate::limit::{Account, BudgetError, Limit, OverLimit};
+use crate::limit::{Account, BudgetError, Limit, LimitUse, OverLimit};
 use crate::pressure::{Level, Pressure, PressurePolicy, Reading};
 use crate::shelf::Shelf;
 use crate::sync::{AtomicUsize, Ordering};
@@ -177,8 +177,26 @@ impl Inner {
         let _before = self.settings.lock().on_evict.replace(callback);
     }
 
-    pub(crate) fn set_on_pressure(&self, callback: Arc<OnPressure>) {
-        let _before = self.settings.lock().on_pressure.replace(callback);
+    /// Beside those that are there. Memory is asked for without the lock.
+    pub(crate) fn add_on_pressure(&self, callback: &Arc<OnPressure>) {
+        loop {
+            let before = self.settings.lock().on_pressure.clone();
+            let both: Arc<OnPressure> = match before.clone() {
+                Some(before) => {
+                    let callback = callback.clone();
+                    Arc::new(move |pressure| {
+                        before(pressure);
+                        callback(pressure);
+                    })
+                }
+                None => callback.clone(),
+            };
+            let mut settings = self.settings.lock();
+            if settings.on_pressure.as_ref().map(Arc::as_ptr) == before.as_ref().map(Arc::as_ptr) {
+                settings.on_pressure = Some(both);
+                return;
+            }
+        }
     }
 
     fn plain(&self, account: &Account) -> Option<(&Ledger, &Extra)> {
@@ -206,6 +224,27 @@ impl Inner {
             (Some((ledger, _)), _) => ledger.used(),
             (None, Account::Tag(path)) => self.tree.get(path).map_or(0, |node| node.ledger.used()),
             (None, _) => 0,
+        }
+    }
+
+    /// Each account that has a limit. Nothing is locked while `f` runs.
+    pub(crate) fn each_limit(&self, mut f: impl FnMut(&LimitUse)) {
+        let mut tell = |account, (soft, hard): (usize, usize), used| {
+            if (soft, hard) != (NONE, NONE) {
+                let given = |limit| (limit != NONE).then_some(limit);
+                f(&LimitUse { account, soft: given(soft), hard: given(hard), used });
+            }
+        };
+        for (at, account) in ACCOUNTS.into_iter().enumerate() {
+            let (limit, used) = (self.limit(&account), self.history.lock().accounts[at].worst.last);
+            tell(account, limit, used);
+        }
+        let mut at = ROOT + 1;
+        while let Some(node) = self.tree.at(at) {
+            let used = self.history.lock().tags.get(at as usize).map_or(0, |track| track.worst.last);
+            let limit = (node.soft.load(Ordering::Relaxed), node.ledger.limit());
+            tell(Account::Tag(node.path.clone()), limit, used);
+            at += 1;
         }
     }
 

@@ -80,7 +80,7 @@ pub use figures::{
 };
 #[cfg(feature = "trace")]
 pub use leaks::{LeakAge, LeakReport, LeakSite};
-pub use limit::{Account, BudgetError, Limit, OverLimit};
+pub use limit::{Account, BudgetError, Limit, LimitUse, OverLimit};
 #[cfg(feature = "live")]
 pub use live::{LiveConfig, LiveError, LiveStats, LiveView};
 pub use pressure::{Level, Pressure, PressurePolicy};

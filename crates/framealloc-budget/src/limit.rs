@@ -145,6 +145,28 @@ impl fmt::Display for Account {
     }
 }
 
+/// What an account used in the last frame, and its limits. Bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitUse {
+    /// The account.
+    pub account: Account,
+    /// Its soft limit, if it has one.
+    pub soft: Option<usize>,
+    /// Its hard limit, if it has one.
+    pub hard: Option<usize>,
+    /// The most it used at a time.
+    pub used: usize,
+}
+
+impl LimitUse {
+    /// What was left below the hard limit, or, where there is none, the soft one; 0 if it was passed.
+    #[must_use]
+    pub fn headroom(&self) -> usize {
+        self.hard.or(self.soft).unwrap_or(NONE).saturating_sub(self.used)
+    }
+}
+
 /// Why a limit could not be set.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -196,6 +196,12 @@ impl Tree {
         (id != ROOT).then(|| inner.nodes[id as usize].clone())
     }
 
+    /// The node of this number; none while the tree grows under this very thread.
+    pub(crate) fn at(&self, id: NodeId) -> Option<Arc<Node>> {
+        let inner = self.inner.lock();
+        inner.try_borrow().ok()?.nodes.get(id as usize).cloned()
+    }
+
     /// From `first` on; none while the tree grows under this very thread.
     pub(crate) fn nodes_from(&self, first: usize) -> Vec<Arc<Node>> {
         let inner = self.inner.lock();

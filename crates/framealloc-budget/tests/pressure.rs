@@ -121,3 +121,44 @@ fn a_callback_may_read_and_set_the_budget() {
     alloc.end_frame();
     assert!(fits(&alloc));
 }
+
+#[test]
+fn callbacks_are_added_in_their_order() {
+    let heard: Arc<Mutex<Vec<(u8, usize)>>> = Arc::default();
+    let mut budget = Budget::new().with_tag("tag", Limit::soft(8));
+    for name in 0..3 {
+        let ears = heard.clone();
+        budget = budget.on_pressure(move |pressure| ears.lock().unwrap().push((name, pressure.used)));
+    }
+    let mut alloc = governed(&budget);
+    alloc.with_tag("tag", |a| a.frame().alloc([0u64; 2]).len());
+    alloc.end_frame();
+    assert_eq!(*heard.lock().unwrap(), [(0, 16), (1, 16), (2, 16)]);
+}
+
+#[test]
+fn each_limit_is_told_with_what_the_last_frame_used() {
+    let budget = Budget::new()
+        .with_frame(Limit::hard(kib(8)))
+        .with_tag("tag", Limit::soft(100))
+        .with_tag("outer/inner", Limit::soft(40).with_hard(64));
+    let mut alloc = governed(&budget);
+    let told = || {
+        let mut told = Vec::new();
+        budget.each_limit(|of| told.push((of.account.to_string(), of.soft, of.hard, of.used, of.headroom())));
+        told
+    };
+    alloc.with_tag("outer", |a| a.with_tag("inner", |a| a.frame().alloc([0u64; 6]).len()));
+    alloc.with_tag("tag", |a| a.frame().alloc([0u64; 16]).len());
+    alloc.end_frame();
+    assert_eq!(
+        told(),
+        [
+            ("frame".to_owned(), None, Some(8192), 176, 8016),
+            ("tag tag".to_owned(), Some(100), None, 128, 0),
+            ("tag outer/inner".to_owned(), Some(40), Some(64), 48, 16),
+        ]
+    );
+    alloc.end_frame();
+    assert!(told().iter().all(|(.., used, _)| *used == 0));
+}

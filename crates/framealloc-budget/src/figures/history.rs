@@ -8,9 +8,10 @@ use super::FrameRecord;
 use crate::limit::Account;
 use crate::pressure::Watch;
 
-/// The most that an account ever used, and when.
+/// The most that an account ever used, and when; and what it used last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Worst {
+    pub(crate) last: usize,
     pub(crate) used: usize,
     pub(crate) frame: u64,
     /// Requests refused since the start, or since the hard limit was moved.
@@ -26,6 +27,7 @@ impl Worst {
     }
 
     pub(crate) fn note(&mut self, used: usize, frame: u64, refused: usize, over: usize) {
+        self.last = used;
         if used > self.used || self.frame == 0 {
             (self.used, self.frame) = (used, frame);
         }
