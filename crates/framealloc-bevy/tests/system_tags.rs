@@ -1,0 +1,145 @@
+//! What each system takes, under its name.
+
+#![cfg(feature = "system_tags")]
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use framealloc_bevy::prelude::*;
+use support::{MinimalPlugins, app_with};
+
+fn broad_phase(memory: FrameMemory) {
+    memory.frame().alloc_slice_fill(100, 0u64);
+}
+
+fn narrow_phase(alloc: Res<FrameAlloc>, mut commands: Commands) {
+    alloc.with_tag("contacts", |a| a.frame().alloc_slice_fill(10, 0u64).len());
+    alloc.frame().alloc_slice_fill(5, 0u64);
+    commands.queue(|world: &mut World| {
+        world.resource::<FrameAlloc>().frame().alloc(0u64);
+    });
+}
+
+fn ends_frames(mut alloc: ResMut<FrameAlloc>) {
+    // It has the allocator to itself, and so no scope around it.
+    alloc.trim();
+    alloc.frame().alloc([0u64; 3]);
+}
+
+fn exclusive(world: &mut World) {
+    world.resource::<FrameAlloc>().frame().alloc([0u64; 4]);
+}
+
+fn reads_all(world: &World) {
+    world.resource::<FrameAlloc>().frame().alloc([0u64; 6]);
+}
+
+fn fails(memory: FrameMemory) -> Result {
+    memory.frame().alloc([0u64; 7]);
+    Err("as it was meant to".into())
+}
+
+fn without(_time: Res<bevy_time::Time>) {}
+
+fn tags(app: &App) -> Vec<(String, usize, usize)> {
+    let short = |name: &str| name.rsplit("::").next().unwrap_or_default().to_owned();
+    let tags = app.world().resource::<FrameAlloc>().tags().iter();
+    let mut tags: Vec<_> = tags.map(|of| (short(of.tag.name()), of.bytes, of.scopes)).collect();
+    tags.sort();
+    tags
+}
+
+#[test]
+fn systems_that_read_the_allocator_have_tags_of_their_names() {
+    static FAILED: AtomicUsize = AtomicUsize::new(0);
+    let mut app = app_with(FrameAllocPlugin::default().with_system_tags());
+    app.set_error_handler(|_, _| _ = FAILED.fetch_add(1, Ordering::Relaxed));
+    app.add_systems(Update, (broad_phase, narrow_phase, ends_frames, exclusive, fails, without).chain());
+    app.add_systems(PostUpdate, reads_all);
+    app.add_systems(Startup, broad_phase);
+    let expected = |broad: usize| {
+        [("broad_phase", 800 * broad, broad), ("contacts", 80, 1), ("fails", 56, 1), ("narrow_phase", 120, 1)]
+            .into_iter()
+            .chain([("reads_all", 48, 1)])
+            .map(|(name, bytes, scopes)| (name.to_owned(), bytes, scopes))
+            .collect::<Vec<_>>()
+    };
+    app.update();
+    app.update();
+    assert_eq!(tags(&app), expected(2));
+    app.update();
+    assert_eq!(tags(&app), expected(1));
+    // What is in no scope: of the exclusive systems and of the command.
+    assert_eq!(support::last(&app).bytes_allocated, 800 + 120 + 56 + 48 + 24 + 32 + 8);
+    assert_eq!(FAILED.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn without_the_option_there_are_none() {
+    let mut app = app_with(FrameAllocPlugin::default());
+    app.add_systems(Update, broad_phase);
+    app.update();
+    app.update();
+    assert_eq!(tags(&app), []);
+}
+
+#[test]
+fn a_schedule_that_ran_before_is_left_as_it_is() {
+    let mut app = app_with(FrameAllocPlugin::default().with_system_tags());
+    app.add_systems(PreUpdate, broad_phase).add_systems(Update, broad_phase);
+    app.world_mut().run_schedule(PreUpdate);
+    for _ in 0..3 {
+        app.update();
+    }
+    assert_eq!(tags(&app), [("broad_phase".to_owned(), 800, 1)]);
+    assert_eq!(support::last(&app).bytes_allocated, 1600);
+}
+
+#[test]
+fn run_conditions_sets_and_order_stay() {
+    #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+    struct Physics;
+    #[derive(Resource, Default)]
+    struct Order(Vec<&'static str>);
+    fn a(_memory: FrameMemory, mut order: ResMut<Order>) {
+        order.0.push("a");
+    }
+    fn b(_memory: FrameMemory, mut order: ResMut<Order>) {
+        order.0.push("b");
+    }
+    fn never(_memory: FrameMemory, mut order: ResMut<Order>) {
+        order.0.push("never");
+    }
+    let mut app = app_with(FrameAllocPlugin::default().with_system_tags());
+    app.init_resource::<Order>();
+    app.add_systems(Update, (b.after(a), a.in_set(Physics), never.run_if(|| false)));
+    app.add_systems(Update, (|mut order: ResMut<Order>| order.0.push("before")).before(Physics));
+    app.update();
+    app.update();
+    assert_eq!(app.world().resource::<Order>().0, ["before", "a", "b"].repeat(2));
+}
+
+#[test]
+fn fixed_steps_have_tags_in_their_own_allocator() {
+    fn step(steps: FixedFrameMemory, updates: FrameMemory) {
+        steps.frame().alloc([0u64; 2]);
+        updates.frame().alloc([0u64; 3]);
+    }
+    let mut app = App::new();
+    app.add_plugins((
+        MinimalPlugins,
+        FrameAllocPlugin::default().with_system_tags(),
+        FixedFrameAllocPlugin::default().with_system_tags(),
+    ));
+    app.add_systems(FixedUpdate, step);
+    app.update();
+    app.world_mut().run_schedule(bevy_app::FixedMain);
+    app.world_mut().run_schedule(bevy_app::FixedMain);
+    app.update();
+    let bytes = |tags: &[framealloc::TagStats]| tags.iter().map(|of| (of.bytes, of.scopes)).collect::<Vec<_>>();
+    assert_eq!(bytes(app.world().resource::<FrameAlloc>().tags()), [(48, 2)]);
+    assert_eq!(bytes(app.world().resource::<FixedFrameAlloc>().tags()), [(16, 1)]);
+}
