@@ -175,10 +175,8 @@ impl<P: Period> fmt::Debug for FrameAlloc<P> {
 /// plugin. `Option<FrameMemory>` is `None` instead, and `If<FrameMemory>` skips the system.
 #[derive(SystemParam)]
 pub struct FrameMemory<'w, P: Period = EachUpdate> {
-    #[system_param(
-        validation_message = "this world has no such allocator: add `FrameAllocPlugin` (for fixed steps \
-                              `FixedFrameAllocPlugin`), or insert a `FrameAlloc` again if it was removed"
-    )]
+    #[system_param(validation_message = "this world has no such allocator: add `FrameAllocPlugin` (for fixed steps \
+                              `FixedFrameAllocPlugin`), or insert a `FrameAlloc` again if it was removed")]
     alloc: Res<'w, FrameAlloc<P>>,
 }
 

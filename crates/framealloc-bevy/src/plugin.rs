@@ -216,10 +216,7 @@ impl Plugin for FrameAllocPlugin {
             }
         };
         let turn = || turn::<EachUpdate>(self.setup.extras.clone());
-        app.add_systems(
-            Main,
-            turn().in_set(FrameAllocSystems).before(Main::run_main).run_if(at(FrameBoundary::Top)),
-        );
+        app.add_systems(Main, turn().in_set(FrameAllocSystems).before(Main::run_main).run_if(at(FrameBoundary::Top)));
         app.add_systems(Last, turn().in_set(FrameAllocSystems).run_if(at(FrameBoundary::Last)));
     }
 }

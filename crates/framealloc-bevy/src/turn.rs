@@ -75,7 +75,9 @@ impl<P: Period> Memory<P> {
     fn end_and_begin(&mut self, world: &mut World) -> Option<FrameStats> {
         let Some(mut alloc) = world.get_resource_mut::<FrameAlloc<P>>() else {
             let names = &P::NAMES;
-            self.complain(|| format!("there is no `{}`, which `{}` inserted: no frame ends", names.resource, names.plugin));
+            self.complain(|| {
+                format!("there is no `{}`, which `{}` inserted: no frame ends", names.resource, names.plugin)
+            });
             return None;
         };
         match alloc.bypass_change_detection().turn() {

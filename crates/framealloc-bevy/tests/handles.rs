@@ -80,7 +80,8 @@ fn components_and_resources_keep_handles_that_know_when_they_are_stale() {
     app.add_systems(
         Update,
         |memory: FrameMemory, paths: Query<&Path>, named: Res<Named<String>>, mut read: ResMut<Read>| {
-            read.0 = paths.iter().map(|path| memory.get(path.0).map(<[_]>::len).map_err(|e| e.handle_frame())).collect();
+            read.0 =
+                paths.iter().map(|path| memory.get(path.0).map(<[_]>::len).map_err(|e| e.handle_frame())).collect();
             read.0.push(memory.get(named.0).map(String::len).map_err(|e| e.handle_frame()));
         },
     );

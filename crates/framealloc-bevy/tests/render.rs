@@ -123,15 +123,18 @@ fn a_frame_is_extracted_while_open_then_read_sealed_then_given_back() {
 #[test]
 fn a_handle_of_another_frame_is_an_error() {
     let mut app = with_render(app(), |render| {
-        render.add_systems(Render, |extracted: Res<ExtractedFrame>, batches: Res<Batches>, mut old: Local<Vec<Batches>>| {
-            for old in &*old {
-                let Err(NotExtracted::Stale(error)) = extracted.get(old.all) else { panic!("{}", old.frame) };
-                assert_eq!(error.handle_frame(), old.frame);
-            }
-            assert!(extracted.get(batches.all).is_ok());
-            assert_eq!(extracted.frame().unwrap().stats().frame, batches.frame);
-            old.push(*batches);
-        });
+        render.add_systems(
+            Render,
+            |extracted: Res<ExtractedFrame>, batches: Res<Batches>, mut old: Local<Vec<Batches>>| {
+                for old in &*old {
+                    let Err(NotExtracted::Stale(error)) = extracted.get(old.all) else { panic!("{}", old.frame) };
+                    assert_eq!(error.handle_frame(), old.frame);
+                }
+                assert!(extracted.get(batches.all).is_ok());
+                assert_eq!(extracted.frame().unwrap().stats().frame, batches.frame);
+                old.push(*batches);
+            },
+        );
     });
     for _ in 0..5 {
         app.update();
@@ -265,15 +268,18 @@ fn without_the_sub_app_frames_end_as_ever() {
 #[test]
 fn a_frame_that_cannot_be_sealed_stays_with_its_world() {
     let mut app = with_render(app(), |render| {
-        render.add_systems(Render, |extracted: Res<ExtractedFrame>, batches: Res<Batches>, mut drawn: ResMut<Drawn>| {
-            match extracted.get(batches.all) {
+        render.add_systems(
+            Render,
+            |extracted: Res<ExtractedFrame>, batches: Res<Batches>, mut drawn: ResMut<Drawn>| match extracted
+                .get(batches.all)
+            {
                 Ok(all) => drawn.0.push((batches.frame, all.iter().sum())),
                 Err(error) => {
                     assert!(error.to_string().contains("leases are out, 1 of them"), "{error}");
                     drawn.0.push((batches.frame, 0));
                 }
-            }
-        });
+            },
+        );
     });
     app.update();
     let lease = app.world().resource::<FrameAlloc>().lease();

@@ -117,12 +117,15 @@ fn any_app_will_do() {
     single.edit_schedule(Update, |schedule| _ = schedule.set_executor(SingleThreadedExecutor::new()));
     // By its runner, to the end.
     let mut run = app();
-    run.add_systems(Update, (take(64), |mut frames: Local<u32>, mut exit: MessageWriter<AppExit>| {
-        *frames += 1;
-        if *frames == 5 {
-            exit.write(AppExit::Success);
-        }
-    }));
+    run.add_systems(
+        Update,
+        (take(64), |mut frames: Local<u32>, mut exit: MessageWriter<AppExit>| {
+            *frames += 1;
+            if *frames == 5 {
+                exit.write(AppExit::Success);
+            }
+        }),
+    );
     for app in [&mut bare, &mut single] {
         for _ in 0..5 {
             app.update();

@@ -1,5 +1,6 @@
 //! The command line. A bad argument is one line on stderr and exit code 2.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -165,6 +166,36 @@ impl Args {
                 .map_err(|error| (format!("error: cannot write '{}': {error}", path.display()), 2))?;
         }
         Ok(args)
+    }
+
+    /// What a process that plays one variant is started with.
+    pub fn of_child(&self, variant: Memory) -> Vec<OsString> {
+        let mut words: Vec<OsString> = ["--child", "--variant", variant.name()].map(OsString::from).into();
+        let mut add = |flag: &str, value: OsString| words.extend([flag.into(), value]);
+        for (flag, value) in [
+            ("--frames", u64::from(self.frames)),
+            ("--bodies", u64::from(self.bodies)),
+            ("--threads", self.threads),
+            ("--seed", self.seed),
+        ] {
+            add(flag, value.to_string().into());
+        }
+        if variant == Memory::Framealloc {
+            let books = &self.books;
+            for (flag, path) in [("--budget", &books.budget), ("--html", &books.html)] {
+                if let Some(path) = path {
+                    add(flag, path.into());
+                }
+            }
+            if let Some(address) = books.live {
+                add("--live", address.to_string().into());
+            }
+            #[cfg(feature = "sample")]
+            if let Some(interval) = books.sample {
+                add("--sample", interval.to_string().into());
+            }
+        }
+        words
     }
 
     pub fn settings(&self) -> Settings {

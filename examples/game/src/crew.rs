@@ -8,11 +8,11 @@ use std::sync::RwLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
-use crate::cost::{Cost, metered};
 use crate::model::{RayHead, RayHit};
 use crate::scene::Scene;
 use crate::tally::Tally;
 use crate::variants::Variant;
+use meter::{Cost, metered};
 
 /// One worker's part of any range.
 #[derive(Clone, Copy)]

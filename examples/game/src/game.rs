@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{Cost, metered};
 use crate::crew::Crew;
 use crate::fold::Fold;
-use crate::heap::{HeapUse, counted};
 use crate::scene::Scene;
-use crate::stats::{mean, resident_bytes};
 use crate::tally::{Demands, Lists, Tally};
-use crate::turns::wait_for_turn;
 use crate::variants::{FRAMES_IN_FLIGHT, Variant};
+use meter::wait_for_turn;
+use meter::{Cost, metered};
+use meter::{HeapUse, counted};
+use meter::{mean, resident_bytes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {

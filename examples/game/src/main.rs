@@ -7,18 +7,14 @@
 #![expect(unreachable_pub, reason = "a program has no outside: `pub` means the module's face")]
 
 mod cli;
-mod cost;
 mod crew;
 mod fold;
 mod game;
-mod heap;
 mod model;
 mod report;
 mod scene;
 mod soak;
-mod stats;
 mod tally;
-mod turns;
 mod variants;
 
 use std::process::ExitCode;
@@ -27,11 +23,11 @@ use cli::{Args, Memory};
 use framealloc::LiveConfig;
 use game::{Outcome, play};
 use indicatif::{ProgressBar, ProgressStyle};
+use meter::{Player, TURN};
 use report::Report;
-use turns::{Player, TURN};
 
 #[global_allocator]
-static HEAP: heap::Counting = heap::Counting;
+static HEAP: meter::Counting = meter::Counting;
 
 fn main() -> ExitCode {
     let args = match Args::read(std::env::args()) {
@@ -104,8 +100,8 @@ fn play_each(args: &Args) -> Result<(), String> {
     let style = ProgressStyle::with_template("{bar:40} {percent} % {msg} {elapsed}").expect("a valid template");
     progress.set_style(style);
 
-    let players: Result<Vec<Player>, String> =
-        variants.into_iter().map(|variant| Player::start(variant, &settings, &args.books)).collect();
+    let players: Result<Vec<Player<Memory, Outcome>>, String> =
+        variants.into_iter().map(|variant| Player::start(variant, args.of_child(variant))).collect();
     let mut players = players?;
     let mut report = Report::new(settings);
     while report.outcomes() < players.len() {

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::cli::Memory;
 use crate::game::{Outcome, Settings};
-use crate::heap::HeapUse;
-use crate::stats::{Quantiles, mean, median};
 use crate::tally::{Lists, Stage};
+use meter::HeapUse;
+use meter::{Quantiles, mean, median};
 
 pub struct Report {
     settings: Settings,
@@ -343,9 +343,9 @@ fn mebibytes(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Figures, Memory, Outcome, Report, Retention, given_back};
-    use crate::cost::Cost;
     use crate::game::Settings;
     use crate::tally::Tally;
+    use meter::Cost;
 
     const SETTINGS: Settings = Settings { frames: 4, bodies: 10, threads: 1, seed: 1 };
 

@@ -12,10 +12,10 @@ use framealloc::prelude::{AllocStats, Lease, PoolBox};
 use crate::crew::Crew;
 use crate::fold::Fold;
 use crate::scene::{Scene, mix};
-use crate::stats::{median, resident_bytes};
 use crate::tally::Tally;
 use crate::variants::frame::{FrameAlloc, Packet};
 use crate::variants::{FRAMES_IN_FLIGHT, Variant};
+use meter::{median, resident_bytes};
 
 /// Few, so that a frame is short.
 const BODIES: u32 = 16;

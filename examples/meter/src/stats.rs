@@ -4,14 +4,20 @@
 /// not exceed; 0 without samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantiles {
+    /// What half of the samples do not exceed.
     pub p50: u64,
+    /// What nine tenths do not exceed.
     pub p90: u64,
+    /// What 99 of 100 do not exceed.
     pub p99: u64,
+    /// What 999 of 1000 do not exceed.
     pub p999: u64,
+    /// The largest.
     pub worst: u64,
 }
 
 impl Quantiles {
+    /// The quantiles of these samples.
     pub fn of(samples: impl IntoIterator<Item = u64>) -> Self {
         let mut sorted: Vec<u64> = samples.into_iter().collect();
         sorted.sort_unstable();
@@ -23,10 +29,12 @@ impl Quantiles {
     }
 }
 
+/// What half of the samples do not exceed; 0 without any.
 pub fn median(samples: impl IntoIterator<Item = u64>) -> u64 {
     Quantiles::of(samples).p50
 }
 
+/// The average; 0 without samples.
 pub fn mean(samples: impl Iterator<Item = u64>) -> f64 {
     let (sum, count) = samples.fold((0.0, 0u64), |(sum, count), sample| (sum + sample as f64, count + 1));
     if count == 0 { 0.0 } else { sum / count as f64 }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::heap::{HeapUse, counted};
 
+/// What work cost a thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
+    /// Calls of the heap.
     pub heap: HeapUse,
     /// Nanoseconds on a processor, the kernel's work for the thread included; 0 where there is no such clock.
     pub cpu_ns: u64,

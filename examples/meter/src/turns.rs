@@ -4,11 +4,12 @@
 //! frames one after another, ten at a time, lets drift hit all variants alike. A byte on the child's stdin starts its
 //! turn, a byte on its stdout ends it, and a game that is over ends with its outcome instead.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::marker::PhantomData;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::cli::{Books, Memory};
-use crate::game::{Outcome, Settings};
+use serde::de::DeserializeOwned;
 
 /// Frames of a turn.
 pub const TURN: u32 = 10;
@@ -35,52 +36,33 @@ pub fn wait_for_turn(frame: u32) -> Result<(), String> {
     talk().map_err(|error| format!("the parent is gone: {error}"))
 }
 
-/// The parent's side: a variant that is being played.
-pub struct Player {
-    pub variant: Memory,
+/// The parent's side: a variant that is being played, which ends with an `O`.
+pub struct Player<V, O> {
+    /// What it plays.
+    pub variant: V,
     child: Child,
     go: ChildStdin,
     said: ChildStdout,
+    outcome: PhantomData<fn() -> O>,
 }
 
-impl Player {
+impl<V, O: DeserializeOwned> Player<V, O> {
+    /// Starts this very program with these arguments.
+    ///
     /// # Errors
     ///
     /// When the process cannot be started.
-    pub fn start(variant: Memory, settings: &Settings, books: &Books) -> Result<Self, String> {
+    pub fn start<A: AsRef<OsStr>>(variant: V, arguments: impl IntoIterator<Item = A>) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-        let mut command = Command::new(program);
-        command.args(["--child", "--variant", variant.name()]);
-        for (flag, value) in [
-            ("--frames", u64::from(settings.frames)),
-            ("--bodies", u64::from(settings.bodies)),
-            ("--threads", settings.threads as u64),
-            ("--seed", settings.seed),
-        ] {
-            command.arg(flag).arg(value.to_string());
-        }
-        if variant == Memory::Framealloc {
-            for (flag, path) in [("--budget", &books.budget), ("--html", &books.html)] {
-                if let Some(path) = path {
-                    command.arg(flag).arg(path);
-                }
-            }
-            if let Some(address) = books.live {
-                command.arg("--live").arg(address.to_string());
-            }
-            #[cfg(feature = "sample")]
-            if let Some(interval) = books.sample {
-                command.arg("--sample").arg(interval.to_string());
-            }
-        }
-        let mut child = command
+        let mut child = Command::new(program)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot start a process: {error}"))?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (go, said) = pipes.expect("both pipes were asked for");
-        Ok(Self { variant, child, go, said })
+        Ok(Self { variant, child, go, said, outcome: PhantomData })
     }
 
     /// Lets it play one turn; its outcome, when that was the last.
@@ -88,7 +70,7 @@ impl Player {
     /// # Errors
     ///
     /// When the game failed; it has said why on stderr.
-    pub fn turn(&mut self) -> Result<Option<Outcome>, String> {
+    pub fn turn(&mut self) -> Result<Option<O>, String> {
         let mut answer = vec![0];
         let talked = self.go.write_all(&[GO]).and_then(|()| self.said.read_exact(&mut answer));
         if talked.is_ok() && answer == [PAUSE] {
@@ -103,7 +85,7 @@ impl Player {
     }
 }
 
-impl Drop for Player {
+impl<V, O> Drop for Player<V, O> {
     fn drop(&mut self) {
         // Both fail only when the process has ended already.
         let _ = self.child.kill();

@@ -52,6 +52,20 @@ pub fn counted<R>(work: impl FnOnce() -> R) -> (R, HeapUse) {
     (result, USED.get() - before)
 }
 
+/// Bytes of the heap that are in use, as the system's allocator counts them itself; nothing where it does not tell.
+#[must_use]
+pub fn heap_bytes() -> Option<u64> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: it takes the allocator's own locks, and returns a plain struct.
+        let info = unsafe { libc::mallinfo2() };
+        // The second are blocks that have mappings of their own.
+        Some((info.uordblks + info.hblkhd) as u64)
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    None
+}
+
 /// The system allocator, counted.
 pub struct Counting;
 
@@ -85,7 +99,10 @@ unsafe impl GlobalAlloc for Counting {
 
 #[cfg(test)]
 mod tests {
-    use super::counted;
+    use super::{Counting, counted};
+
+    #[global_allocator]
+    static HEAP: Counting = Counting;
 
     #[test]
     fn a_box_is_two_calls() {

@@ -1,0 +1,22 @@
+// A component lives for longer than the frame: it keeps a handle.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use framealloc_bevy::prelude::*;
+
+#[derive(Component)]
+struct Path(&'static [f32]);
+
+fn system(memory: FrameMemory, mut commands: Commands) {
+    let points: &[f32] = memory.frame().alloc_slice_fill(3, 0.0);
+    let own: &[f32] = Vec::leak(points.to_vec());
+    assert_eq!(points, own);
+    commands.spawn(Path(own));
+}
+
+pub fn main() {
+    App::new()
+        .add_plugins((TaskPoolPlugin::default(), FrameAllocPlugin::default()))
+        .add_systems(Update, system)
+        .update();
+}

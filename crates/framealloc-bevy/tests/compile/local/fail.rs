@@ -1,0 +1,20 @@
+// error: lifetime may not live long enough
+// A `Local` is there in the next frame, too: it keeps a handle.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use framealloc_bevy::prelude::*;
+
+fn system(memory: FrameMemory, mut kept: Local<Option<&'static [f32]>>) {
+    let points: &[f32] = memory.frame().alloc_slice_fill(3, 0.0);
+    let own: &[f32] = Vec::leak(points.to_vec());
+    assert_eq!(points, own);
+    *kept = Some(points);
+}
+
+pub fn main() {
+    App::new()
+        .add_plugins((TaskPoolPlugin::default(), FrameAllocPlugin::default()))
+        .add_systems(Update, system)
+        .update();
+}
