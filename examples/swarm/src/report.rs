@@ -109,7 +109,8 @@ impl Report {
                         "what is held of the burst 300 frames later, of what `Local<Vec>` holds",
                         held.max(0) as f64 / other as f64,
                         0.25,
-                        true,
+                        // Each thread may keep a chunk of 1 MiB, which is much for a game of few bodies.
+                        other >> 23 > threads as i64,
                     );
                 }
             }
