@@ -7,7 +7,7 @@ use std::time::Instant;
 use bevy_app::App;
 use bevy_diagnostic::{Diagnostic, DiagnosticMeasurement, DiagnosticPath, DiagnosticsStore, RegisterDiagnostic};
 use bevy_ecs::prelude::*;
-use framealloc::{FrameStats, Tag};
+use framealloc::{FrameStats, Tag, TagStats};
 
 use crate::frame_alloc::FrameAlloc;
 use crate::period::Period;
@@ -79,11 +79,13 @@ pub(crate) fn register<P: Period>(app: &mut App) {
     app.register_diagnostic(Diagnostic::new(path(P::NAMES.alloc, &[ALLOCATIONS])));
 }
 
-/// What is measured, by the order in which it is found in a frame.
+/// Paths of what is measured, in the order in which it is found in a frame.
 #[derive(Default)]
 pub(crate) struct Paths {
     plain: Vec<DiagnosticPath>,
     tags: Vec<(Tag, DiagnosticPath)>,
+    /// What tags used; kept for its capacity.
+    used: Vec<TagStats>,
     #[cfg(feature = "budget")]
     limits: Vec<(framealloc::Account, DiagnosticPath)>,
 }
@@ -110,44 +112,50 @@ fn known<'a, K: PartialEq + Clone>(
 impl Paths {
     pub(crate) fn measure<P: Period>(&mut self, world: &mut World, stats: &FrameStats) {
         let names = &P::NAMES;
-        // It is taken out of the world while the allocator is read.
-        let _ = world.try_resource_scope(|world, mut store: Mut<DiagnosticsStore>| {
-            let Some(alloc) = world.get_resource::<FrameAlloc<P>>() else { return };
-            let store = &mut *store;
-            let time = Instant::now();
-            let add = |store: &mut DiagnosticsStore, path: &DiagnosticPath, value: usize| {
-                if let Some(diagnostic) = store.get_mut(path).filter(|diagnostic| diagnostic.is_enabled) {
-                    diagnostic.add_measurement(DiagnosticMeasurement { time, value: value as f64 });
-                }
-            };
-            let pools = alloc.pool().stats();
-            let plain = [
-                (FRAME_BYTES, stats.bytes_allocated),
-                #[cfg(feature = "count")]
-                (ALLOCATIONS, stats.allocation_count),
-                (COMMITTED, alloc.stats().committed),
-                (POOL_LIVE, pools.outstanding_bytes + pools.large_bytes),
-            ];
-            if self.plain.is_empty() {
-                self.plain.extend(plain.map(|(name, _)| path(names.alloc, &[name])));
+        if !world.contains_resource::<DiagnosticsStore>() {
+            return;
+        }
+        // Copied before the store is borrowed: taking one of the two out of the world would cost more.
+        let Some(alloc) = world.get_resource::<FrameAlloc<P>>() else { return };
+        let held = alloc.stats();
+        self.used.clear();
+        self.used.extend_from_slice(alloc.tags());
+        #[cfg(feature = "budget")]
+        let budget = world.get_resource::<crate::FrameBudget<P>>().map(|budget| (**budget).clone());
+        let Some(mut store) = world.get_resource_mut::<DiagnosticsStore>() else { return };
+        let store = &mut *store;
+        let time = Instant::now();
+        let add = |store: &mut DiagnosticsStore, path: &DiagnosticPath, value: usize| {
+            if let Some(diagnostic) = store.get_mut(path).filter(|diagnostic| diagnostic.is_enabled) {
+                diagnostic.add_measurement(DiagnosticMeasurement { time, value: value as f64 });
             }
-            for ((_, value), path) in plain.into_iter().zip(&self.plain) {
-                add(store, path, value);
-            }
-            for (at, of) in alloc.tags().iter().enumerate() {
-                let path = known(&mut self.tags, at, &of.tag, store, || path(names.alloc, &["tag", of.tag.name()]));
-                add(store, path, of.bytes);
-            }
-            #[cfg(feature = "budget")]
-            if let Some(budget) = world.get_resource::<crate::FrameBudget<P>>() {
-                let mut at = 0;
-                budget.each_limit(|of| {
-                    let make = || headroom_path(names.alloc, &of.account);
-                    let path = known(&mut self.limits, at, &of.account, store, make);
-                    add(store, path, of.headroom());
-                    at += 1;
-                });
-            }
-        });
+        };
+        let plain = [
+            (FRAME_BYTES, stats.bytes_allocated),
+            #[cfg(feature = "count")]
+            (ALLOCATIONS, stats.allocation_count),
+            (COMMITTED, held.committed),
+            (POOL_LIVE, held.pools.outstanding_bytes + held.pools.large_bytes),
+        ];
+        if self.plain.is_empty() {
+            self.plain.extend(plain.map(|(name, _)| path(names.alloc, &[name])));
+        }
+        for ((_, value), path) in plain.into_iter().zip(&self.plain) {
+            add(store, path, value);
+        }
+        for (at, of) in self.used.iter().enumerate() {
+            let path = known(&mut self.tags, at, &of.tag, store, || path(names.alloc, &["tag", of.tag.name()]));
+            add(store, path, of.bytes);
+        }
+        #[cfg(feature = "budget")]
+        if let Some(budget) = budget {
+            let mut at = 0;
+            budget.each_limit(|of| {
+                let make = || headroom_path(names.alloc, &of.account);
+                let path = known(&mut self.limits, at, &of.account, store, make);
+                add(store, path, of.headroom());
+                at += 1;
+            });
+        }
     }
 }
