@@ -253,6 +253,21 @@ fn a_render_world_on_another_thread_reads_a_frame_while_the_next_one_is_made() {
 }
 
 #[test]
+fn the_main_world_may_go_before_its_last_frame_was_rendered() {
+    // As at the end of a pipelined app, whose render thread is waited for late.
+    let mut app = with_render(app(), |render| _ = render.add_systems(Render, draw));
+    let alive = app.world().resource::<Counted>().0.clone();
+    let mut render = app.remove_sub_app(RenderApp).unwrap();
+    app.update();
+    render.extract(app.world_mut());
+    drop(app);
+    assert_eq!(alive.load(Ordering::SeqCst), 1);
+    render.update();
+    assert_eq!(render.world().resource::<Drawn>().0, [(2, sum(2))]);
+    assert_eq!(alive.load(Ordering::SeqCst), 0);
+}
+
+#[test]
 fn without_the_sub_app_frames_end_as_ever() {
     let mut app = app();
     app.init_resource::<Counted>().add_systems(Update, batch);
