@@ -38,6 +38,7 @@ macro_rules! examples {
 }
 
 examples! {
+    bevy_contacts: "1 stale list told apart";
     game_loop: "no memory was taken after the first";
     job_system: "12611 contacts";
     rayon_collect: "26007 of 200000 spheres visible";

@@ -112,6 +112,30 @@ fn one_spike_does_not_leave_its_largest_chunk_to_small_frames() {
 }
 
 #[test]
+fn a_spike_is_given_back_though_needs_vary_from_frame_to_frame() {
+    // Around a quarter of the largest chunk, now less, now more: which of the spike's chunks serves must not be another one each time,
+    // or all of them would have been needed lately.
+    let needs = [[100, 300], [40, 500], [10, 900], [200, 280]];
+    for (needs, in_flight) in needs.into_iter().flat_map(|needs| [(needs, 1), (needs, 2)]) {
+        let mut alloc = SmartAlloc::new(AllocConfig::default().with_frames_in_flight(in_flight));
+        let frame = |alloc: &mut SmartAlloc, kib: usize| {
+            (0..kib).for_each(|_| _ = alloc.frame().alloc([1u8; 1024]));
+            alloc.end_frame();
+        };
+        for round in 0..100 {
+            frame(&mut alloc, needs[round % 2]);
+        }
+        frame(&mut alloc, 20 << 10);
+        assert!(alloc.stats().committed >= 20 << 20);
+        for round in 0..150 {
+            frame(&mut alloc, needs[round % 2]);
+        }
+        let held = alloc.stats().committed;
+        assert!(held <= in_flight * (2 << 20), "{needs:?}, {in_flight} in flight: {held}");
+    }
+}
+
+#[test]
 fn a_large_chunk_that_is_needed_stays() {
     let mut alloc = SmartAlloc::default();
     for frame in 0..200 {

@@ -215,7 +215,7 @@ pub fn steer(seen: &[Near]) -> [i32; 2] {
     for near in seen {
         let counts = -i32::from(near.squared <= mean);
         for axis in 0..2 {
-            turn[axis] += counts & ((near.velocity[axis] >> 3) - (near.offset[axis] >> 9));
+            turn[axis] += counts & ((near.velocity[axis] >> 6) - (near.offset[axis] >> 8));
         }
     }
     turn

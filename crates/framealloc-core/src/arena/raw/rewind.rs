@@ -155,7 +155,7 @@ impl RawArena {
         outsized
     }
 
-    /// Puts a sole chunk that is much too large to the end of the spare ones, to be used again only if there is none smaller.
+    /// Puts a sole chunk that is much too large to the spare ones, behind a smaller one that suffices.
     /// Not stamped: its age is that of the last frame that needed it.
     #[cold]
     #[inline(never)]
@@ -166,7 +166,7 @@ impl RawArena {
         unsafe { used.free_filled() };
         self.start_over();
         let mut spare = self.spare.get();
-        spare.append(used.take());
+        make_way(&mut spare, used.take());
         self.spare.set(spare);
     }
 
@@ -400,7 +400,7 @@ impl RawArena {
         let (mut spare, mut spare_large) = (self.spare.get(), self.spare_large.get());
         let mut regular = haul.regular;
         if haul.outsized {
-            spare.append(regular);
+            make_way(&mut spare, regular);
         } else {
             largest_first(&mut regular);
             spare.prepend(regular);
@@ -421,6 +421,21 @@ impl RawArena {
     /// Gives the spare chunks back; the number of bytes.
     pub(crate) fn trim(&self) -> usize {
         self.supply.release(self.take_spares())
+    }
+}
+
+/// Puts a sole chunk, of which a frame needed no more than a quarter, in front of the spare ones, and in front of it the smallest one that
+/// suffices, if there is one. Where the next frame needs more, it finds this chunk again and not another one of its size: the others of a
+/// spike would never age if they took turns.
+fn make_way(spare: &mut ChunkList, sole: ChunkList) {
+    // What is near the front was used lately; behind it may be hundreds.
+    const NEAR: usize = 8;
+    spare.prepend(sole);
+    let Some(large) = sole.front() else { return };
+    let suffices = |chunk: &Chunk| chunk.bytes() < large.bytes() && chunk.fits(large.bytes() / 4, 1);
+    if let Some(small) = spare.iter().take(NEAR).filter(suffices).min_by_key(|chunk| chunk.bytes()) {
+        spare.remove(small);
+        spare.push_front(small);
     }
 }
 
