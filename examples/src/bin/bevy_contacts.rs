@@ -80,7 +80,7 @@ fn solve(
 
 fn hear(memory: FrameMemory, mut contacts: MessageReader<Contacts>, mut heard: ResMut<Heard>) {
     for list in contacts.read().filter_map(|Contacts(list)| memory.get(*list).ok()) {
-        heard.0 += list.iter().filter(|contact| contact.depth > 0.5).count() as u64;
+        heard.0 += list.iter().filter(|contact| contact.depth > 0.02).count() as u64;
     }
 }
 
@@ -114,10 +114,10 @@ fn main() {
     let world = app.world();
     let (solved, heard, worn) = (world.resource::<Solved>().0, world.resource::<Heard>().0, world.resource::<Worn>());
     let stats = world.resource::<FrameAlloc>().stats();
-    assert!(solved > heard && heard > 0);
+    assert!(0 < heard && heard < solved, "{heard} of {solved}");
     // The message of the first update outlived its list, and was told apart.
     assert_eq!(worn.stale, 1);
-    assert!(worn.contacts < solved && worn.contacts > solved / 2);
+    assert!(0 < worn.contacts && worn.contacts < solved, "{} of {solved}", worn.contacts);
     println!("{solved} contacts solved, {heard} heard in {UPDATES} updates, {} stale list told apart", worn.stale);
     println!(
         "{} KiB of frame memory in an update, {} KiB held",
