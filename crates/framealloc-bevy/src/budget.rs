@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use bevy_app::App;
+use bevy_app::{App, First};
+use bevy_ecs::message::MessageUpdateSystems;
 use bevy_ecs::prelude::*;
 use framealloc::{AllocConfig, Budget, Pressure};
 use parking_lot::Mutex;
@@ -34,8 +35,10 @@ use crate::turn::Extras;
 #[derive(Resource)]
 pub struct FrameBudget<P: Period = EachUpdate> {
     budget: Budget,
-    /// What the frame's end has heard, until it is told.
+    /// What the frame's end has heard, until it is told to observers.
     heard: Arc<Mutex<Vec<Pressure>>>,
+    /// What observers were told, until it is written as messages.
+    unwritten: Mutex<Vec<Pressure>>,
     period: PhantomData<fn() -> P>,
 }
 
@@ -55,7 +58,8 @@ impl<P: Period> fmt::Debug for FrameBudget<P> {
 
 /// An account's level has changed, or lasts: see [`Pressure`], to which this dereferences.
 ///
-/// Written as a message, and triggered for observers, when the frame has ended and before the systems of the next one run.
+/// Triggered for observers when the frame has ended, before the systems of the next one run, and written as a message in `First`, after
+/// messages were updated.
 ///
 /// ```
 /// use bevy_app::prelude::*;
@@ -102,29 +106,50 @@ impl<P: Period> fmt::Debug for FramePressure<P> {
     }
 }
 
-/// Inserts the budget, if there is one, and governs by it.
-pub(crate) fn install<P: Period>(extras: &Extras, app: &mut App, config: AllocConfig) -> AllocConfig {
+/// Inserts the budget, if there is one, and governs by it the allocator that is to be made.
+pub(crate) fn install<P: Period>(extras: &Extras, app: &mut App, config: Option<AllocConfig>) -> Option<AllocConfig> {
     app.add_message::<FramePressure<P>>();
+    let Some(config) = config else { return None };
     let budget = extras.budget.clone();
     // A viewer of Tracy is told by a budget, which then keeps few frames: each takes memory until there are as many.
     #[cfg(feature = "tracy")]
     let budget = Some(budget.unwrap_or_else(|| Budget::new().with_history(60)).with_tracy_name(P::NAMES.alloc));
-    let Some(budget) = budget else { return config };
+    let Some(budget) = budget else { return Some(config) };
     let heard: Arc<Mutex<Vec<Pressure>>> = Arc::default();
-    let ears = heard.clone();
-    let budget = budget.on_pressure(move |pressure| ears.lock().push(pressure.clone()));
+    // The budget may outlive the resource.
+    let ears = Arc::downgrade(&heard);
+    let budget = budget.on_pressure(move |pressure| {
+        if let Some(ears) = ears.upgrade() {
+            ears.lock().push(pressure.clone());
+        }
+    });
     let config = config.with_governor(budget.clone());
-    app.insert_resource(FrameBudget::<P> { budget, heard, period: PhantomData });
-    config
+    app.insert_resource(FrameBudget::<P> { budget, heard, unwritten: Mutex::default(), period: PhantomData });
+    // Before, they would be one update older than they are.
+    app.add_systems(First, write_pressure::<P>.after(MessageUpdateSystems));
+    Some(config)
 }
 
-/// Tells what the frame's end has heard.
+fn write_pressure<P: Period>(budget: Option<Res<FrameBudget<P>>>, mut messages: MessageWriter<FramePressure<P>>) {
+    if let Some(budget) = budget {
+        let unwritten = std::mem::take(&mut *budget.unwritten.lock());
+        messages.write_batch(unwritten.into_iter().map(FramePressure::new));
+    }
+}
+
+impl<P: Period> FramePressure<P> {
+    fn new(pressure: Pressure) -> Self {
+        Self { pressure, period: PhantomData }
+    }
+}
+
+/// Tells observers what the frame's end has heard.
 pub(crate) fn tell_pressure<P: Period>(world: &mut World) {
     let Some(budget) = world.get_resource::<FrameBudget<P>>() else { return };
     let heard = std::mem::take(&mut *budget.heard.lock());
-    for pressure in heard {
-        let pressure = FramePressure::<P> { pressure, period: PhantomData };
-        world.write_message(pressure.clone());
-        world.trigger(pressure);
+    if heard.is_empty() {
+        return;
     }
+    budget.unwritten.lock().extend_from_slice(&heard);
+    heard.into_iter().for_each(|pressure| world.trigger(FramePressure::<P>::new(pressure)));
 }

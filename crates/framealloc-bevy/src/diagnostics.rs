@@ -103,10 +103,19 @@ fn known<'a, K: PartialEq + Clone>(
         if store.get(&path).is_none() {
             store.add(bytes(path.clone()));
         }
-        paths.truncate(at);
+        forget(paths, at, store);
         paths.push((key.clone(), path));
     }
     &paths[at].1
+}
+
+/// Clears those from `at` on: they are measured anew, or not any more.
+fn forget<K>(paths: &mut Vec<(K, DiagnosticPath)>, at: usize, store: &mut DiagnosticsStore) {
+    for (_, path) in paths.drain(at.min(paths.len())..) {
+        if let Some(diagnostic) = store.get_mut(&path) {
+            diagnostic.clear_history();
+        }
+    }
 }
 
 impl Paths {
@@ -156,6 +165,7 @@ impl Paths {
                 add(store, path, of.headroom());
                 at += 1;
             });
+            forget(&mut self.limits, at, store);
         }
     }
 }

@@ -23,7 +23,8 @@ pub enum FrameBoundary {
     /// render world among it.
     #[default]
     Top,
-    /// In `Last`, unordered among its systems but for [`FrameAllocSystems`]: what was published cannot be extracted.
+    /// In `Last`, unordered among its systems but for [`FrameAllocSystems`]: what was published cannot be extracted. Not beside
+    /// `RenderHandOffPlugin`, with which frames end when they are extracted from.
     Last,
 }
 
@@ -37,6 +38,8 @@ pub enum FrameBoundary {
 /// app.add_plugins(FrameAllocPlugin::default());
 /// app.update();
 /// app.world_mut().resource_mut::<FrameAllocSettings>().boundary = FrameBoundary::Last;
+/// app.update();
+/// assert_eq!(app.world().resource::<framealloc_bevy::FrameAlloc>().stats().frame, 3);
 /// ```
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "reflect", derive(bevy_reflect::Reflect), reflect(Resource))]
@@ -61,9 +64,16 @@ impl Setup {
 
     #[track_caller]
     fn build<P: Period>(&self, app: &mut App) {
-        let extras = self.extras.clone();
-        let config = extras.install::<P>(app, (self.config)());
-        if !app.world().contains_resource::<FrameAlloc<P>>() {
+        let there = app.world().contains_resource::<FrameAlloc<P>>();
+        #[cfg(feature = "budget")]
+        assert!(
+            !(there && self.extras.budget.is_some()),
+            "{}: there is a `{}` already, which this budget cannot govern any more: give it to its configuration, by `with_governor`",
+            P::NAMES.plugin,
+            P::NAMES.resource
+        );
+        let config = self.extras.install::<P>(app, if there { None } else { Some((self.config)()) });
+        if let Some(config) = config {
             match SmartAlloc::try_new(config) {
                 Ok(alloc) => _ = app.insert_resource(FrameAlloc::<P>::from(alloc)),
                 Err(error) => panic!("{}: {error}", P::NAMES.plugin),
@@ -82,9 +92,10 @@ impl fmt::Debug for Setup {
 macro_rules! settings {
     ($plugin:ident) => {
         impl $plugin {
-            /// Takes what each system allocates under the system's name, as a tag: of systems that have [`FrameMemory`](crate::FrameMemory)
-            /// or `Res<FrameAlloc>` among their parameters and are in a schedule before the first update. What tasks of `par_iter` allocate on
-            /// other threads is not the system's, unless they open a tag themselves. A scope costs some dozens of instructions.
+            /// Counts what each system allocates under the system's name, as a tag: of systems that have [`FrameMemory`](crate::FrameMemory)
+            /// or `Res<FrameAlloc>` among their parameters, and are in a schedule, other than `Main`, before the first update. What tasks of
+            /// `par_iter` allocate on other threads is not the system's, nor is what other systems do that run while it waits. Budgets are not told
+            /// of these tags ([`with_label`](framealloc::SmartAlloc::with_label)). Each costs some dozens of instructions.
             ///
             /// ```
             /// use bevy_app::prelude::*;
@@ -111,7 +122,8 @@ macro_rules! settings {
             }
 
             /// Governs the allocator by this budget, and inserts it as [`FrameBudget`](crate::FrameBudget). A governor of the configuration is
-            /// replaced. One budget governs one allocator.
+            /// replaced. One budget governs one allocator: adding the plugin is a panic if it governs another one, or if there is a `FrameAlloc`
+            /// already.
             #[cfg(feature = "budget")]
             #[must_use]
             pub fn with_budget(mut self, budget: framealloc::Budget) -> Self {
@@ -150,21 +162,28 @@ macro_rules! settings {
 /// Puts a [`FrameAlloc`] into the world, and ends its frame once per update.
 ///
 /// Built from a closure, since each app needs an allocator of its own: `FrameAllocPlugin::new(AllocConfig::default)`. An allocator
-/// that is a resource already is kept, and its configuration with it.
+/// that is a resource already is kept, and its configuration with it; so are [`FrameAllocSettings`].
+///
+/// It is for the main app, or another one that runs [`Main`]. In a sub-app with a schedule of its own insert a [`FrameAlloc`], and call
+/// [`end_frame`](framealloc::SmartAlloc::end_frame) in a system with `ResMut<FrameAlloc>`.
 ///
 /// # Panics
 ///
 /// When it is added, if the configuration is refused; the text names the value and its bound. [`FrameAlloc::try_new`] returns the error.
+/// In an update, if the destructor of something that was published panics.
 ///
 /// ```
 /// use bevy_app::prelude::*;
 /// use framealloc_bevy::prelude::*;
 ///
-/// App::new()
-///     .add_plugins(
-///         FrameAllocPlugin::new(|| AllocConfig::default().with_frames_in_flight(2)).with_boundary(FrameBoundary::Last),
-///     )
-///     .update();
+/// let mut app = App::new();
+/// app.add_plugins((
+///     TaskPoolPlugin::default(),
+///     FrameAllocPlugin::new(|| AllocConfig::default().with_frames_in_flight(2)).with_boundary(FrameBoundary::Last),
+/// ));
+/// app.update();
+/// // One frame has ended, and is still in flight.
+/// assert_eq!(app.world().resource::<FrameAlloc>().stats().frames_in_flight, 1);
 /// ```
 #[derive(Debug)]
 pub struct FrameAllocPlugin {
@@ -207,9 +226,11 @@ impl Default for FrameAllocPlugin {
 impl Plugin for FrameAllocPlugin {
     fn build(&self, app: &mut App) {
         self.setup.build::<EachUpdate>(app);
-        app.insert_resource(FrameAllocSettings { boundary: self.boundary });
+        if !app.world().contains_resource::<FrameAllocSettings>() {
+            app.insert_resource(FrameAllocSettings { boundary: self.boundary });
+        }
         #[cfg(feature = "reflect")]
-        app.register_type::<FrameAllocSettings>();
+        crate::stats::register::<FrameAllocSettings>(app);
         let at = |boundary| {
             move |settings: Option<Res<FrameAllocSettings>>| {
                 settings.map_or(FrameBoundary::default(), |settings| settings.boundary) == boundary
@@ -226,11 +247,15 @@ impl Plugin for FrameAllocPlugin {
 ///
 /// # Panics
 ///
-/// When it is added, if the configuration is refused; the text names the value and its bound. [`FrameAlloc::try_new`] returns the error.
+/// When it is added, if the configuration is refused; the text names the value and its bound. `FixedFrameAlloc::from(SmartAlloc::try_new(..)?)`
+/// returns the error, and is kept if it is inserted before. In a step, if the destructor of something that was published panics.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use bevy_app::prelude::*;
 /// use bevy_ecs::prelude::*;
+/// use bevy_time::{TimePlugin, TimeUpdateStrategy};
 /// use framealloc_bevy::prelude::*;
 ///
 /// fn step(memory: FixedFrameMemory) {
@@ -239,7 +264,14 @@ impl Plugin for FrameAllocPlugin {
 /// }
 ///
 /// let mut app = App::new();
-/// app.add_plugins(FixedFrameAllocPlugin::new(AllocConfig::default)).add_systems(FixedUpdate, step);
+/// app.add_plugins((TaskPoolPlugin::default(), TimePlugin, FixedFrameAllocPlugin::new(AllocConfig::default)))
+///     .insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_millis(100)))
+///     .add_systems(FixedUpdate, step);
+/// app.update();
+/// app.update();
+/// // Six steps of a 64th of a second: each but the last has ended.
+/// let stats = app.world().resource::<FixedFrameAlloc>().stats();
+/// assert_eq!((stats.frame, stats.last_frame.bytes_allocated), (7, 4000));
 /// ```
 #[derive(Debug)]
 pub struct FixedFrameAllocPlugin {

@@ -12,6 +12,7 @@ use bevy_ecs::schedule::{InternedScheduleLabel, ScheduleLabel, SingleThreadedExe
 use framealloc::{AllocConfig, AllocError, FrameHandle, SealedFrame, StaleHandle};
 
 use crate::frame_alloc::FrameAlloc;
+use crate::plugin::{FrameAllocSettings, FrameBoundary};
 
 /// Hands each frame of the main world over to a sub-app, which reads it while the next one is filled.
 ///
@@ -23,6 +24,9 @@ use crate::frame_alloc::FrameAlloc;
 ///
 /// The sub-app gets a [`FrameAlloc`] of its own, so that [`FrameMemory`](crate::FrameMemory) serves its systems, whose frame ends with
 /// the update.
+///
+/// A frame that was handed over is not among the main world's frames in flight, and while a lease is out none is handed over. There is one
+/// such sub-app.
 ///
 /// Like Bevy's renderer it is set up in [`Plugin::finish`], which `App::run` calls. Without such a sub-app it logs a warning and does
 /// nothing: then frames end as ever.
@@ -101,6 +105,13 @@ impl Plugin for RenderHandOffPlugin {
 
     fn finish(&self, app: &mut App) {
         let label = self.label;
+        if app.get_sub_app(label).is_some()
+            && let Some(mut settings) = app.world_mut().get_resource_mut::<FrameAllocSettings>()
+            && settings.boundary == FrameBoundary::Last
+        {
+            log::warn!("frames end when they are extracted from, and not in `Last`");
+            settings.boundary = FrameBoundary::Top;
+        }
         let Some(render) = app.get_sub_app_mut(label) else {
             log::warn!("there is no sub-app {label:?}: frames are not handed over");
             return;
@@ -113,6 +124,9 @@ impl Plugin for RenderHandOffPlugin {
         }
         render.init_resource::<ExtractedFrame>();
 
+        if render.update_schedule == Some(HandOff.intern()) {
+            return;
+        }
         let mut extract = render.take_extract();
         let mut complained = false;
         render.set_extract(move |main, render| {

@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
+use bevy_app::App;
 use bevy_ecs::prelude::*;
+use bevy_ecs::reflect::AppTypeRegistry;
 use bevy_reflect::Reflect;
 use bevy_reflect::prelude::ReflectDefault;
 use framealloc::FrameStats;
@@ -39,6 +41,13 @@ pub struct FrameAllocStats<P: Period = EachUpdate> {
     pub pool_live: usize,
     #[reflect(ignore)]
     period: PhantomData<fn() -> P>,
+}
+
+/// Registers a type where there is a registry: a sub-app may have none.
+pub(crate) fn register<T: bevy_reflect::GetTypeRegistration>(app: &mut App) {
+    if app.world().contains_resource::<AppTypeRegistry>() {
+        app.register_type::<T>();
+    }
 }
 
 pub(crate) fn update<P: Period>(world: &mut World, frame: &FrameStats) {

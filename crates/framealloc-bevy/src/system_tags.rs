@@ -1,6 +1,6 @@
 //! The names of systems as tags.
 //!
-//! A system that reads the allocator is put into another one, which opens a tag scope around it. Promises that it reads what Bevy's
+//! A system that reads the allocator is put into another one, which labels what it takes. Promises that it reads what Bevy's
 //! executor has granted it: its access is that of the inner system and that of `Res<FrameAlloc>`.
 
 use std::any::TypeId;
@@ -52,7 +52,7 @@ fn access_of<M>(system: impl IntoSystem<(), (), M>, world: &mut World) -> System
     IntoSystem::into_system(system).initialize(world)
 }
 
-/// A system in a tag scope of its name.
+/// A system that is labelled by its name.
 struct Tagged<P: Period> {
     system: SystemWithAccess,
     /// Set if the access that was told when it was initialised has the allocator in it, shared.
@@ -89,7 +89,7 @@ impl<P: Period> System for Tagged<P> {
             && let Some(alloc) = unsafe { world.get_resource::<FrameAlloc<P>>() }
         {
             // SAFETY: the caller's promise, which is about all that `initialize` returned, that of the system inside among it.
-            return alloc.with_tag(tag, |_| unsafe { self.system.run_unsafe(input, world) });
+            return alloc.with_label(tag, |_| unsafe { self.system.run_unsafe(input, world) });
         }
         // SAFETY: the caller's promise.
         unsafe { self.system.run_unsafe(input, world) }

@@ -3,7 +3,11 @@
 //! Promises that no resource that is missing, and no lease that is out, ends the app: it is logged once for as long as it lasts.
 
 use bevy_app::App;
+#[cfg(feature = "system_tags")]
+use bevy_app::Main;
 use bevy_ecs::prelude::*;
+#[cfg(feature = "system_tags")]
+use bevy_ecs::schedule::common_conditions::run_once;
 use framealloc::{AllocConfig, FrameStats};
 
 use crate::frame_alloc::FrameAlloc;
@@ -21,27 +25,41 @@ pub(crate) struct Extras {
 }
 
 impl Extras {
-    /// Inserts the resources that go with the allocator; the configuration with what they need.
+    /// Inserts the resources that go with the allocator; the configuration with what they need, if there is none already.
     #[allow(clippy::unused_self, unused_variables, reason = "without features there is nothing to insert")]
-    pub(crate) fn install<P: Period>(&self, app: &mut App, config: AllocConfig) -> AllocConfig {
+    pub(crate) fn install<P: Period>(&self, app: &mut App, config: Option<AllocConfig>) -> Option<AllocConfig> {
         #[cfg(feature = "diagnostics")]
         crate::diagnostics::register::<P>(app);
         #[cfg(feature = "reflect")]
-        app.init_resource::<crate::FrameAllocStats<P>>().register_type::<crate::FrameAllocStats<P>>();
+        {
+            app.init_resource::<crate::FrameAllocStats<P>>();
+            crate::stats::register::<crate::FrameAllocStats<P>>(app);
+        }
+        #[cfg(feature = "system_tags")]
+        if self.system_tags {
+            app.add_systems(Main, crate::system_tags::tag_all::<P>.before(Main::run_main).run_if(run_once));
+        }
         #[cfg(feature = "budget")]
         let config = crate::budget::install::<P>(self, app, config);
         config
     }
 }
 
+/// Why a frame cannot end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// There is no allocator.
+    Absent,
+    /// Leases are out.
+    Refused,
+}
+
 /// What a turn remembers.
 struct Memory<P: Period> {
     #[allow(dead_code, reason = "what is in it are features")]
     extras: Extras,
-    /// Whether it was logged that frames cannot end.
-    complained: bool,
-    #[cfg(feature = "system_tags")]
-    tagged: bool,
+    /// Why frames cannot end, as far as it was logged.
+    complained: Option<Trouble>,
     #[cfg(feature = "diagnostics")]
     diagnostics: crate::diagnostics::Paths,
     period: std::marker::PhantomData<fn() -> P>,
@@ -52,9 +70,7 @@ struct Memory<P: Period> {
 pub(crate) fn turn<P: Period>(extras: Extras) -> impl FnMut(&mut World) + Send + Sync + 'static {
     let mut memory = Memory::<P> {
         extras,
-        complained: false,
-        #[cfg(feature = "system_tags")]
-        tagged: false,
+        complained: None,
         #[cfg(feature = "diagnostics")]
         diagnostics: crate::diagnostics::Paths::default(),
         period: std::marker::PhantomData,
@@ -64,10 +80,6 @@ pub(crate) fn turn<P: Period>(extras: Extras) -> impl FnMut(&mut World) + Send +
 
 impl<P: Period> Memory<P> {
     fn turn(&mut self, world: &mut World) {
-        #[cfg(feature = "system_tags")]
-        if self.extras.system_tags && !std::mem::replace(&mut self.tagged, true) {
-            crate::system_tags::tag_all::<P>(world);
-        }
         let Some(stats) = self.end_and_begin(world) else { return };
         self.tell(world, &stats);
     }
@@ -75,25 +87,25 @@ impl<P: Period> Memory<P> {
     fn end_and_begin(&mut self, world: &mut World) -> Option<FrameStats> {
         let Some(mut alloc) = world.get_resource_mut::<FrameAlloc<P>>() else {
             let names = &P::NAMES;
-            self.complain(|| {
+            self.complain(Trouble::Absent, || {
                 format!("there is no `{}`, which `{}` inserted: no frame ends", names.resource, names.plugin)
             });
             return None;
         };
         match alloc.bypass_change_detection().turn() {
             Ok(stats) => {
-                self.complained = false;
+                self.complained = None;
                 Some(stats)
             }
             Err(error) => {
-                self.complain(|| format!("`{}`: {error}", P::NAMES.resource));
+                self.complain(Trouble::Refused, || format!("`{}`: {error}", P::NAMES.resource));
                 None
             }
         }
     }
 
-    fn complain(&mut self, what: impl FnOnce() -> String) {
-        if !std::mem::replace(&mut self.complained, true) {
+    fn complain(&mut self, why: Trouble, what: impl FnOnce() -> String) {
+        if self.complained.replace(why) != Some(why) {
             log::error!("{}", what());
         }
     }

@@ -33,7 +33,7 @@ struct Wanted(u64);
 fn heard(budget: Budget) -> App {
     let mut app = app_with(FrameAllocPlugin::default().with_budget(budget));
     app.init_resource::<Heard>().insert_resource(Wanted(0)).add_systems(Update, particles);
-    app.add_systems(First, |mut messages: MessageReader<FramePressure>, mut heard: ResMut<Heard>| {
+    app.add_systems(PreUpdate, |mut messages: MessageReader<FramePressure>, mut heard: ResMut<Heard>| {
         heard.messages.extend(messages.read().map(|told| told.pressure.clone()));
     });
     app.add_observer(|told: On<FramePressure>, mut heard: ResMut<Heard>| heard.events.push(told.pressure.clone()));
@@ -165,4 +165,67 @@ fn for_tracy_there_is_one_without_limits() {
     let mut app = app();
     app.update();
     app.world().resource::<FrameBudget>().each_limit(|of| panic!("{of:?}"));
+}
+
+#[test]
+fn a_message_of_pressure_lives_for_two_updates_as_others_do() {
+    let mut app = heard(Budget::new().with_tag("particles", Limit::soft(80)));
+    // One that looks in every other update only.
+    app.add_systems(
+        Last,
+        |mut messages: MessageReader<FramePressure>, mut updates: Local<u32>, mut late: ResMut<Late>| {
+            *updates += 1;
+            if *updates % 2 == 0 {
+                late.0 += messages.read().count();
+            }
+        },
+    );
+    app.init_resource::<Late>();
+    for update in 0..20 {
+        app.insert_resource(Wanted(if update < 10 { 0 } else { 100 }));
+        app.update();
+    }
+    assert_eq!((app.world().resource::<Late>().0, app.world().resource::<Heard>().messages.len()), (1, 1));
+}
+
+#[derive(Resource, Default)]
+struct Late(usize);
+
+#[test]
+fn a_budget_for_an_allocator_that_is_there_already_is_a_panic_that_says_so() {
+    let mut app = App::new();
+    app.add_plugins(MinimalPlugins).insert_resource(FrameAlloc::default());
+    let plugin = FrameAllocPlugin::default().with_budget(Budget::new());
+    let panic = catch_unwind(AssertUnwindSafe(|| _ = app.add_plugins(plugin))).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.contains("there is a `FrameAlloc` already, which this budget cannot govern"), "{text}");
+}
+
+#[test]
+fn a_budget_whose_resource_is_gone_is_told_nothing_any_more_and_holds() {
+    let mut app = heard(Budget::new().with_tag("particles", Limit::soft(80).with_hard(160)));
+    app.insert_resource(Wanted(100));
+    let budget = (**app.world().resource::<FrameBudget>()).clone();
+    app.world_mut().remove_resource::<FrameBudget>();
+    for _ in 0..5 {
+        app.update();
+    }
+    assert_eq!(app.world().resource::<Heard>().events, []);
+    assert_eq!(budget.metrics().last().unwrap().tags[1].peak, 160);
+}
+
+#[cfg(feature = "system_tags")]
+#[test]
+fn names_of_systems_leave_the_limits_of_tags_alone() {
+    let budget = Budget::new().with_tag("particles", Limit::hard(80));
+    let mut app = app_with(FrameAllocPlugin::default().with_system_tags().with_budget(budget));
+    app.insert_resource(Wanted(1000)).add_systems(Update, particles);
+    for _ in 0..3 {
+        app.update();
+    }
+    let metrics = app.world().resource::<FrameBudget>().metrics();
+    assert_eq!(metrics.tags().iter().map(|tag| &**tag).collect::<Vec<_>>(), ["", "particles"]);
+    assert_eq!(metrics.last().unwrap().tags[1].peak, 80);
+    let tags = app.world().resource::<FrameAlloc>().tags();
+    assert!(tags.iter().any(|of| of.tag.name().ends_with("::particles") && of.bytes == 80), "{tags:?}");
 }

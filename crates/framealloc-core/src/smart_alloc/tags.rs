@@ -67,11 +67,13 @@ pub(super) struct TagTable {
     rows: UnsafeCell<Vec<TagStats>>,
     /// Bytes of the scopes that were closed inside the open one.
     nested: Cell<usize>,
+    /// Bytes and allocations of the labels that were closed inside the open one.
+    labelled: Cell<(usize, usize)>,
 }
 
 impl TagTable {
     pub(super) const fn new() -> Self {
-        Self { rows: UnsafeCell::new(Vec::new()), nested: Cell::new(0) }
+        Self { rows: UnsafeCell::new(Vec::new()), nested: Cell::new(0), labelled: Cell::new((0, 0)) }
     }
 
     /// Whether no tag was ever counted.
@@ -104,6 +106,7 @@ impl TagTable {
             counts.clear();
         }
         self.nested.set(0);
+        self.labelled.set((0, 0));
     }
 }
 
@@ -152,6 +155,40 @@ impl SmartAlloc {
             outer_nested: slot.tags.nested.replace(0),
             #[cfg(feature = "trace")]
             traced,
+        };
+        let result = f(self);
+        drop(close);
+        result
+    }
+
+    /// Runs `f`, and counts what this thread allocates in it under `tag`, for [`tags`](Self::tags) alone: the governor is not told, so that limits
+    /// and paths of tags inside are what they would be without it.
+    ///
+    /// For code that runs others' code, such as a schedule its systems. What is allocated in a label inside this one is that one's, not this one's: a
+    /// system that waits for its tasks may run other systems meanwhile.
+    ///
+    /// ```
+    /// use framealloc_core::SmartAlloc;
+    /// let mut alloc = SmartAlloc::default();
+    /// alloc.with_label("solver", |a| {
+    ///     a.frame().alloc([0u64; 10]);
+    ///     a.with_tag("contacts", |a| a.frame().alloc([0u64; 5]).len());
+    ///     a.with_label("sounds", |a| a.frame().alloc([0u64; 100]).len());
+    /// });
+    /// alloc.end_frame();
+    /// let bytes = |tag| alloc.tags().iter().find(|of| of.tag.name() == tag).unwrap().bytes;
+    /// assert_eq!((bytes("solver"), bytes("contacts"), bytes("sounds")), (120, 40, 800));
+    /// ```
+    pub fn with_label<'f, R>(&'f self, tag: impl Into<Tag>, f: impl FnOnce(&'f Self) -> R) -> R {
+        let slot = self.slot();
+        let position = slot.arena.position();
+        let close = CloseLabel {
+            alloc: self,
+            tag: tag.into(),
+            position,
+            count: slot.arena.count(),
+            outer_peak: slot.arena.replace_peak(position),
+            outer_labelled: slot.tags.labelled.replace((0, 0)),
         };
         let result = f(self);
         drop(close);
@@ -213,5 +250,31 @@ impl Drop for Close<'_> {
             attempt(&mut panicked, || ask(governor, (), |governor| governor.close_tag(scope, &used)));
             resume(panicked);
         }
+    }
+}
+
+/// Closes a label, also when it is left by a panic.
+struct CloseLabel<'a> {
+    alloc: &'a SmartAlloc,
+    tag: Tag,
+    position: usize,
+    count: usize,
+    outer_peak: usize,
+    outer_labelled: (usize, usize),
+}
+
+impl Drop for CloseLabel<'_> {
+    fn drop(&mut self) {
+        let slot = self.alloc.slot();
+        let arena = &slot.arena;
+        let peak = arena.replace_peak(0).max(self.position);
+        arena.replace_peak(peak.max(self.outer_peak));
+        let (inner_bytes, inner_count) = slot.tags.labelled.get();
+        let (bytes, count) = (peak - self.position, arena.count().saturating_sub(self.count));
+        let own = bytes.saturating_sub(inner_bytes);
+        let allocation_count = count.saturating_sub(inner_count);
+        slot.tags.add(&TagStats { tag: self.tag, bytes: own, own_bytes: own, allocation_count, scopes: 1 });
+        let (outer_bytes, outer_count) = self.outer_labelled;
+        slot.tags.labelled.set((outer_bytes + bytes, outer_count + count));
     }
 }

@@ -7,7 +7,7 @@ use framealloc_bevy::prelude::*;
 fn system(world: &mut World) {
     let mut list = world.resource::<FrameAlloc>().frame().vec();
     list.push(1u32);
-    world.resource::<FrameAlloc>().frame();
+    assert_eq!(world.resource::<FrameAlloc>().stats().frame, 2);
     assert_eq!(list.len(), 1);
 }
 

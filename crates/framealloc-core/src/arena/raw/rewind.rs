@@ -433,7 +433,7 @@ fn make_way(spare: &mut ChunkList, sole: ChunkList) {
     spare.prepend(sole);
     let Some(large) = sole.front() else { return };
     let suffices = |chunk: &Chunk| chunk.bytes() < large.bytes() && chunk.fits(large.bytes() / 4, 1);
-    if let Some(small) = spare.iter().take(NEAR).filter(suffices).min_by_key(|chunk| chunk.bytes()) {
+    if let Some(small) = spare.iter().take(NEAR).filter(suffices).min_by_key(Chunk::bytes) {
         spare.remove(small);
         spare.push_front(small);
     }
