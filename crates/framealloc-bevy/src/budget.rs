@@ -109,11 +109,14 @@ impl<P: Period> fmt::Debug for FramePressure<P> {
 /// Inserts the budget, if there is one, and governs by it the allocator that is to be made.
 pub(crate) fn install<P: Period>(extras: &Extras, app: &mut App, config: Option<AllocConfig>) -> Option<AllocConfig> {
     app.add_message::<FramePressure<P>>();
-    let Some(config) = config else { return None };
+    let config = config?;
     let budget = extras.budget.clone();
-    // A viewer of Tracy is told by a budget, which then keeps few frames: each takes memory until there are as many.
+    // A viewer of Tracy is told by a budget, which then keeps few frames: each takes memory until there are as many. The program's own
+    // governor stays where it is.
     #[cfg(feature = "tracy")]
-    let budget = Some(budget.unwrap_or_else(|| Budget::new().with_history(60)).with_tracy_name(P::NAMES.alloc));
+    let budget = budget
+        .or_else(|| (!config.is_governed()).then(|| Budget::new().with_history(60)))
+        .map(|budget| budget.with_tracy_name(P::NAMES.alloc));
     let Some(budget) = budget else { return Some(config) };
     let heard: Arc<Mutex<Vec<Pressure>>> = Arc::default();
     // The budget may outlive the resource.

@@ -45,7 +45,7 @@
 //! | `reflect` | [`FrameAllocSettings`] and [`FrameAllocStats`] for inspectors; handles stay opaque |
 //! | `render` | [`RenderHandOffPlugin`]: a frame is sealed after extraction, and read by the render world while the next one is filled |
 //! | `system_tags` | [`FrameAllocPlugin::with_system_tags`]: what each system takes, under its name |
-//! | `tracy` | frames, tags and memory in Tracy, with the client that Bevy started |
+//! | `tracy` | frames, tags and memory in Tracy, with the client that Bevy started: told by a budget, which is made, without limits, where there is neither one nor another governor |
 
 #![deny(unsafe_code)]
 

@@ -16,7 +16,7 @@ use crate::plugin::{FrameAllocSettings, FrameBoundary};
 
 /// Hands each frame of the main world over to a sub-app, which reads it while the next one is filled.
 ///
-/// With Bevy's renderer the label is `RenderApp`; add this after `RenderPlugin`, and after [`FrameAllocPlugin`](crate::FrameAllocPlugin).
+/// With Bevy's renderer the label is `RenderApp`. Goes with [`FrameAllocPlugin`](crate::FrameAllocPlugin).
 /// What the main world publishes during frame N is read by systems of the extraction through the main world's allocator, as
 /// `Extract<Res<FrameAlloc>>`; what they take over is the handles, which are `Copy`. Then the frame is sealed into [`ExtractedFrame`], by which
 /// render systems read it, on whatever threads, while the main world fills frame N + 1. When the sub-app's update is over, the memory goes
@@ -89,6 +89,7 @@ pub struct RenderHandOffPlugin {
 impl RenderHandOffPlugin {
     /// To the sub-app of this label, whose own allocator has the configuration that `config` makes.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "labels are passed by value in all of Bevy")]
     pub fn new(label: impl AppLabel, config: impl Fn() -> AllocConfig + Send + Sync + 'static) -> Self {
         Self { label: label.intern(), config: Box::new(config) }
     }

@@ -26,7 +26,12 @@ pub(crate) struct Extras {
 
 impl Extras {
     /// Inserts the resources that go with the allocator; the configuration with what they need, if there is none already.
-    #[allow(clippy::unused_self, unused_variables, reason = "without features there is nothing to insert")]
+    #[allow(
+        clippy::extra_unused_type_parameters,
+        clippy::unused_self,
+        unused_variables,
+        reason = "without features there is nothing to insert"
+    )]
     pub(crate) fn install<P: Period>(&self, app: &mut App, config: Option<AllocConfig>) -> Option<AllocConfig> {
         #[cfg(feature = "diagnostics")]
         crate::diagnostics::register::<P>(app);

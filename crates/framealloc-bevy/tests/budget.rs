@@ -1,6 +1,7 @@
 //! A budget in the world: limits in systems, pressure as messages and events, files.
 
 #![cfg(feature = "budget")]
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 
 mod support;
 
@@ -175,7 +176,7 @@ fn a_message_of_pressure_lives_for_two_updates_as_others_do() {
         Last,
         |mut messages: MessageReader<FramePressure>, mut updates: Local<u32>, mut late: ResMut<Late>| {
             *updates += 1;
-            if *updates % 2 == 0 {
+            if (*updates).is_multiple_of(2) {
                 late.0 += messages.read().count();
             }
         },

@@ -1,6 +1,7 @@
 //! Figures of frames where Bevy's own tools look for them.
 
 #![cfg(feature = "diagnostics")]
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 
 mod support;
 

@@ -1,5 +1,7 @@
 //! Fixed steps: each is a frame of its own, however many there are in an update.
 
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Frame data under handles, through everything that Bevy keeps: messages, commands, components and resources.
 
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
+
 mod support;
 
 use bevy_app::prelude::*;
@@ -24,7 +26,7 @@ fn publish(memory: FrameMemory, mut out: MessageWriter<Found>) {
 
 fn read(memory: FrameMemory, mut found: MessageReader<Found>, mut read: ResMut<Read>) {
     for Found(handle) in found.read() {
-        read.0.push(memory.get(*handle).map(|list| list.len()).map_err(|stale| stale.handle_frame()));
+        read.0.push(memory.get(*handle).map(<[_]>::len).map_err(|stale| stale.handle_frame()));
     }
 }
 

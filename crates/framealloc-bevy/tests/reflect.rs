@@ -1,6 +1,7 @@
 //! Settings and statistics for inspectors; handles stay opaque.
 
 #![cfg(feature = "reflect")]
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 
 mod support;
 

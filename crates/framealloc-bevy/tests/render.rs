@@ -1,6 +1,7 @@
 //! Frames handed over to a sub-app: after the extraction, on another thread, and back.
 
 #![cfg(feature = "render")]
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 
 mod support;
 
@@ -325,7 +326,7 @@ fn a_frame_goes_back_after_a_panic_in_the_render_world() {
     let mut app = with_render(app(), |render| {
         render.add_systems(Render, |mut updates: Local<u32>, mut drawn: ResMut<Drawn>, batches: Res<Batches>| {
             *updates += 1;
-            assert!(*updates % 2 == 0, "odd update");
+            assert!((*updates).is_multiple_of(2), "odd update");
             drawn.0.push((batches.frame, 0));
         });
     });

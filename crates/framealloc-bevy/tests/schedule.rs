@@ -1,5 +1,7 @@
 //! Where a frame begins and ends, in every kind of app, and what becomes of one whose allocator is gone.
 
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
+
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -267,7 +269,7 @@ fn a_frame_survives_a_panic_in_a_system() {
         assert_eq!(memory.get(published).unwrap().len(), 22);
         memory.with_tag("tag", |a| {
             a.frame().alloc([0u64; 100]);
-            assert!(*runs % 2 == 0, "odd run");
+            assert!((*runs).is_multiple_of(2), "odd run");
         });
     });
     for run in 1..=20 {

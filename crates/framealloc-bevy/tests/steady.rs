@@ -1,5 +1,7 @@
 //! Steady updates ask the heap for nothing on the plugins' account: an app with them makes as many calls as one without.
 
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
+
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,6 +1,7 @@
 //! What each system takes, under its name.
 
 #![cfg(feature = "system_tags")]
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 
 mod support;
 

@@ -1,5 +1,7 @@
 //! Many threads in one frame: tasks, parallel queries, systems that run inside of one another.
 
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
+
 mod support;
 
 use std::collections::HashSet;

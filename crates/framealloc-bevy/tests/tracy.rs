@@ -2,6 +2,7 @@
 //! for it. This process connects to another one, as the viewer does.
 
 #![cfg(all(feature = "tracy", target_os = "linux"))]
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 
 #[path = "../../framealloc-budget/tests/tracy/decoder.rs"]
 #[allow(dead_code, reason = "another test looks at more")]

@@ -179,6 +179,7 @@ impl Inner {
 
     /// Beside those that are there. Memory is asked for without the lock.
     pub(crate) fn add_on_pressure(&self, callback: &Arc<OnPressure>) {
+        let address = |callback: &Arc<OnPressure>| Arc::as_ptr(callback).cast::<()>();
         loop {
             let before = self.settings.lock().on_pressure.clone();
             let both: Arc<OnPressure> = match before.clone() {
@@ -192,7 +193,7 @@ impl Inner {
                 None => callback.clone(),
             };
             let mut settings = self.settings.lock();
-            if settings.on_pressure.as_ref().map(Arc::as_ptr) == before.as_ref().map(Arc::as_ptr) {
+            if settings.on_pressure.as_ref().map(address) == before.as_ref().map(address) {
                 settings.on_pressure = Some(both);
                 return;
             }
@@ -240,11 +241,11 @@ impl Inner {
             tell(account, limit, used);
         }
         let mut at = ROOT + 1;
-        while let Some(node) = self.tree.at(at) {
-            let used = self.history.lock().tags.get(at as usize).map_or(0, |track| track.worst.last);
+        while let Some(node) = self.tree.limited_from(at) {
+            let used = self.history.lock().tags.get(node.id as usize).map_or(0, |track| track.worst.last);
             let limit = (node.soft.load(Ordering::Relaxed), node.ledger.limit());
             tell(Account::Tag(node.path.clone()), limit, used);
-            at += 1;
+            at = node.id + 1;
         }
     }
 

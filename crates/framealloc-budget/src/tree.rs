@@ -196,10 +196,11 @@ impl Tree {
         (id != ROOT).then(|| inner.nodes[id as usize].clone())
     }
 
-    /// The node of this number; none while the tree grows under this very thread.
-    pub(crate) fn at(&self, id: NodeId) -> Option<Arc<Node>> {
+    /// The first node from `id` on that has a limit; none while the tree grows under this very thread.
+    pub(crate) fn limited_from(&self, id: NodeId) -> Option<Arc<Node>> {
         let inner = self.inner.lock();
-        inner.try_borrow().ok()?.nodes.get(id as usize).cloned()
+        let inner = inner.try_borrow().ok()?;
+        inner.nodes.get(id as usize..)?.iter().find(|node| node.is_limited()).cloned()
     }
 
     /// From `first` on; none while the tree grows under this very thread.
@@ -223,6 +224,11 @@ impl Tree {
 }
 
 impl Node {
+    /// Whether it has a limit, soft or hard.
+    fn is_limited(&self) -> bool {
+        self.ledger.is_limited() || self.soft.load(Ordering::Relaxed) != NONE
+    }
+
     pub(crate) fn set_limit(&self, limit: &Limit) {
         let (soft, hard) = limit.raw();
         self.soft.store(soft, Ordering::Relaxed);

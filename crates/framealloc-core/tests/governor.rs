@@ -422,17 +422,19 @@ fn extension_that_does_not_suffice_adds_nothing() {
     });
 }
 
+/// Counts the scopes that it is told of.
+struct Tells(Arc<AtomicUsize>);
+impl Governor for Tells {
+    fn open_tag(&self, scope: &TagScope) -> Verdict {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        assert_eq!((scope.tag.name(), scope.depth), ("inner", 0), "what lies around it is no scope");
+        Verdict::AllowUpTo(64)
+    }
+}
+
 #[test]
 fn labels_are_counted_and_not_told() {
     let told = Arc::new(AtomicUsize::new(0));
-    struct Tells(Arc<AtomicUsize>);
-    impl Governor for Tells {
-        fn open_tag(&self, scope: &TagScope) -> Verdict {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            assert_eq!((scope.tag.name(), scope.depth), ("inner", 0), "what lies around it is no scope");
-            Verdict::AllowUpTo(64)
-        }
-    }
     let mut alloc = SmartAlloc::new(AllocConfig::default().with_governor(Tells(told.clone())));
     alloc.with_label("outer", |a| {
         a.frame().alloc([0u64; 2]);
@@ -442,7 +444,7 @@ fn labels_are_counted_and_not_told() {
             assert!(a.frame().try_alloc([0u64; 8]).is_ok());
             assert!(a.frame().try_alloc(0u64).is_err());
             a.with_label("nested", |a| {
-                assert!(a.frame().try_alloc(0u64).is_err(), "the limit of the tag around holds")
+                assert!(a.frame().try_alloc(0u64).is_err(), "the limit of the tag around holds");
             });
         });
         a.with_label("nested", |a| a.frame().alloc([0u64; 100]).len());

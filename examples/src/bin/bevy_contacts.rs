@@ -2,6 +2,8 @@
 //!
 //! The list lies in the frame. What goes through the message is a handle, which knows when it is stale.
 
+#![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
+
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use framealloc_bevy::prelude::*;

@@ -48,12 +48,13 @@ pub enum Memory {
     All,
     Vec,
     Local,
+    Shrunk,
     Parallel,
     Framealloc,
 }
 
 impl Memory {
-    const EACH: [Self; 4] = [Self::Vec, Self::Local, Self::Parallel, Self::Framealloc];
+    const EACH: [Self; 5] = [Self::Vec, Self::Local, Self::Shrunk, Self::Parallel, Self::Framealloc];
 
     /// The variants to play.
     pub fn variants(self) -> Vec<Self> {
@@ -65,6 +66,7 @@ impl Memory {
             Self::All => "all",
             Self::Vec => "vec",
             Self::Local => "local",
+            Self::Shrunk => "shrunk",
             Self::Parallel => "parallel",
             Self::Framealloc => "framealloc",
         }
@@ -74,9 +76,10 @@ impl Memory {
     pub fn title(self) -> &'static str {
         match self {
             Self::All => "all",
-            Self::Vec => "fresh `Vec`s",
-            Self::Local => "`Local<Vec>`",
-            Self::Parallel => "`Local<Parallel<Vec>>`",
+            Self::Vec => "`Vec`s, fresh",
+            Self::Local => "`Vec`s, kept",
+            Self::Shrunk => "`Vec`s, kept, shrunk by hand",
+            Self::Parallel => "`Parallel<Vec>`s, kept",
             Self::Framealloc => "`FrameMemory`",
         }
     }
@@ -140,7 +143,7 @@ mod tests {
         let args = read(&[]).unwrap();
         let settings = args.settings(2);
         assert_eq!((settings.frames, settings.bodies, settings.threads), (1_200, 10_000, 2));
-        assert_eq!((args.threads.as_slice(), args.variant.variants().len()), (&[1, 2, 4][..], 4));
+        assert_eq!((args.threads.as_slice(), args.variant.variants().len()), (&[1, 2, 4][..], 5));
         let child = read(&args.of_child(Memory::Local, 4).iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         assert_eq!((child.settings(child.threads[0]).threads, child.variant), (4, Memory::Local));
     }

@@ -73,15 +73,15 @@ fn app(variant: Memory, settings: &Settings) -> App {
             spawn::<fresh::Seen>(&mut app, settings);
             fresh::systems().add_to(&mut app);
         }
-        Memory::Local => {
+        Memory::Local | Memory::Shrunk | Memory::Parallel => {
             app.init_resource::<reused::Shared>();
             spawn::<reused::Seen>(&mut app, settings);
-            reused::systems().add_to(&mut app);
-        }
-        Memory::Parallel => {
-            app.init_resource::<parallel::Shared>();
-            spawn::<parallel::Seen>(&mut app, settings);
-            parallel::systems().add_to(&mut app);
+            match variant {
+                Memory::Local => reused::systems::<false>(),
+                Memory::Shrunk => reused::systems::<true>(),
+                _ => parallel::systems(),
+            }
+            .add_to(&mut app);
         }
         Memory::Framealloc => {
             app.add_plugins(FrameAllocPlugin::default()).init_resource::<frame::SharedNow>();

@@ -16,6 +16,26 @@ pub fn ours<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Counts the game's own calls in many small pieces of a task, and notes them once, when it goes.
+#[derive(Default)]
+pub struct Pieces(u64);
+
+impl Pieces {
+    pub fn ours<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        let (result, used) = counted(work);
+        self.0 += used.calls;
+        result
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if self.0 != 0 {
+            OURS.fetch_add(self.0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The calls since this was last asked.
 pub fn take_ours() -> u64 {
     OURS.swap(0, Ordering::Relaxed)

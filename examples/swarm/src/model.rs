@@ -214,8 +214,8 @@ pub fn steer(seen: &[Near]) -> [i32; 2] {
     let mut turn = [0i32; 2];
     for near in seen {
         let counts = -i32::from(near.squared <= mean);
-        for axis in 0..2 {
-            turn[axis] += counts & ((near.velocity[axis] >> 6) - (near.offset[axis] >> 8));
+        for (turn, (velocity, offset)) in turn.iter_mut().zip(near.velocity.iter().zip(near.offset)) {
+            *turn += counts & ((velocity >> 6) - (offset >> 8));
         }
     }
     turn
@@ -229,11 +229,9 @@ pub fn is_crowded(seen: &[Near]) -> bool {
 /// Adds a contact's push to both bodies.
 pub fn push(contact: &Contact, impulses: &mut [[i32; 2]]) {
     let [a, b] = contact.bodies.map(|id| id as usize);
-    for axis in 0..2 {
-        let by = contact.offset[axis] >> 8;
-        impulses[a][axis] -= by;
-        impulses[b][axis] += by;
-    }
+    let [x, y] = contact.offset.map(|d| d >> 8);
+    impulses[a] = [impulses[a][0] - x, impulses[a][1] - y];
+    impulses[b] = [impulses[b][0] + x, impulses[b][1] + y];
 }
 
 /// What a body does with what pushes and turns it.

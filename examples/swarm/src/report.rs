@@ -27,6 +27,8 @@ pub struct Figures {
     stages_p999_ns: u64,
     /// Of half of the frames: heap calls of the game's own systems.
     calls_p50: u64,
+    /// Frames that made any, of those that were warm, without the burst.
+    frames_with_calls: usize,
     /// Held more than before the burst: in its frame, and when it should be forgotten.
     held_at_burst: Option<i64>,
     held_after: Option<i64>,
@@ -52,6 +54,12 @@ impl Figures {
             stages_p99_ns: stages.p99,
             stages_p999_ns: stages.p999,
             calls_p50: median(outcome.calls[warm..].iter().copied()),
+            frames_with_calls: outcome
+                .calls
+                .iter()
+                .enumerate()
+                .filter(|&(at, &calls)| at >= warm && at != BURST as usize && calls != 0)
+                .count(),
             held_at_burst: more(1),
             held_after: more(2),
         }
@@ -62,6 +70,8 @@ impl Figures {
 #[derive(Default)]
 pub struct Report {
     figures: Vec<Figures>,
+    /// What the plugin adds to an update of an app that does nothing else, in nanoseconds.
+    overhead: Option<u64>,
 }
 
 /// A figure that was promised, and what came of it.
@@ -85,6 +95,10 @@ impl Report {
         self.figures.push(Figures::new(variant, settings, outcome));
     }
 
+    pub fn set_overhead(&mut self, added: u64) {
+        self.overhead = Some(added);
+    }
+
     pub fn figures(&self) -> &[Figures] {
         &self.figures
     }
@@ -93,20 +107,33 @@ impl Report {
         let mut bars = Vec::new();
         for ours in self.figures.iter().filter(|figures| figures.variant == Memory::Framealloc.name()) {
             let threads = ours.threads;
+            if let Some(added) = self.overhead {
+                let part = added as f64 / ours.update_p50_ns as f64;
+                bars.push(Bar {
+                    threads,
+                    what: "what the plugin adds to an empty app, of an update",
+                    found: part,
+                    most: 0.01,
+                    exact: false,
+                });
+            }
             let of = |variant: Memory| {
                 self.figures.iter().find(|other| other.threads == threads && other.variant == variant.name())
             };
             let mut bar = |what, found, most, exact| bars.push(Bar { threads, what, found, most, exact });
             bar("heap calls of the game's systems in half of the frames", ours.calls_p50 as f64, 0.0, true);
             let ratio = |other: &Figures| ours.stages_p50_ns as f64 / other.stages_p50_ns as f64;
+            let early = |other: &Figures| ours.stages_early_ns as f64 / other.stages_early_ns as f64;
             if let Some(fresh) = of(Memory::Vec) {
                 bar("p50 of the stages, of that of fresh `Vec`s", ratio(fresh), 0.8, false);
+                bar("the same before the burst", early(fresh), 0.8, false);
             }
             if let Some(reused) = of(Memory::Local) {
-                bar("p50 of the stages, of that of `Local<Vec>`", ratio(reused), 1.02, false);
+                bar("p50 of the stages, of that of kept `Vec`s", ratio(reused), 1.02, false);
+                bar("the same before the burst", early(reused), 1.02, false);
                 if let (Some(held), Some(other)) = (ours.held_after, reused.held_after.filter(|&held| held > 0)) {
                     bar(
-                        "what is held of the burst 300 frames later, of what `Local<Vec>` holds",
+                        "what is held of the burst 300 frames later, of what kept `Vec`s hold",
                         held.max(0) as f64 / other as f64,
                         0.25,
                         // Each thread may keep a chunk of 1 MiB, which is much for a game of few bodies.
@@ -114,6 +141,15 @@ impl Report {
                     );
                 }
             }
+        }
+        if let Some(added) = self.overhead {
+            bars.push(Bar {
+                threads: 1,
+                what: "what the plugin adds to an empty app, in ns",
+                found: added as f64,
+                most: 2000.0,
+                exact: false,
+            });
         }
         bars
     }
@@ -158,11 +194,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "| compute threads | memory | update p50 | p99 | p99.9 | stages p50 before the burst | p50 | p99 | p99.9 | heap calls | KiB at the burst | KiB later |"
+            "| compute threads | memory | update p50 | p99 | p99.9 | stages p50 before the burst | p50 | p99 | p99.9 | heap calls | frames that made any | KiB at the burst | KiB later |"
         )?;
-        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
         for figures in &self.figures {
-            let Figures { threads, title, calls_p50, held_at_burst, held_after, .. } = figures;
+            let Figures { threads, title, calls_p50, frames_with_calls, held_at_burst, held_after, .. } = figures;
             let [update, update99, update999] =
                 [figures.update_p50_ns, figures.update_p99_ns, figures.update_p999_ns].map(ms);
             let early = ms(figures.stages_early_ns);
@@ -172,7 +208,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "| {threads} | {title} | {update:.3} | {update99:.3} | {update999:.3} | {early:.3} | {stages:.3} | {stages99:.3} | {stages999:.3} \
-                 | {calls_p50} | {burst} | {after} |"
+                 | {calls_p50} | {frames_with_calls} | {burst} | {after} |"
             )?;
         }
         writeln!(f, "\n| bar for `FrameMemory` | threads | found | at most | |\n|---|---|---|---|---|")?;

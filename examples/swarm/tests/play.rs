@@ -22,7 +22,7 @@ fn all_kinds_of_memory_come_to_one_result() {
     let figures: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     std::fs::remove_file(&json).unwrap();
     let figures = figures.as_array().unwrap();
-    assert_eq!(figures.len(), 4);
+    assert_eq!(figures.len(), 5);
     let of = |variant: &str, key: &str| {
         let each = figures.iter().filter(|figures| figures["variant"] == variant);
         each.map(|figures| figures[key].as_i64().unwrap()).collect::<Vec<_>>()

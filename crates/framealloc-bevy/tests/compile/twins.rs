@@ -3,7 +3,7 @@
 macro_rules! twins {
     ($($name:ident)*) => {
         $(
-            #[allow(unreachable_pub, reason = "a program of its own")]
+            #[allow(dead_code, unreachable_pub, unused_mut, clippy::needless_pass_by_value, reason = "a program of its own")]
             mod $name {
                 include!(concat!(stringify!($name), "/pass.rs"));
 

@@ -113,6 +113,12 @@ impl AllocConfig {
         self
     }
 
+    /// Whether a governor was set.
+    #[must_use]
+    pub const fn is_governed(&self) -> bool {
+        self.governor.is_some()
+    }
+
     /// Traces where blocks come from, to find leaks and overruns.
     ///
     /// What is live in pools is listed by [`Pool::census`](crate::Pool::census). A byte that is written right behind or before a block of a frame, or

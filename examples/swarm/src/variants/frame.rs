@@ -3,10 +3,10 @@
 use bevy_ecs::prelude::*;
 use framealloc_bevy::prelude::*;
 
-use super::{Crowded, Heard, Systems, Worn, in_parts};
+use super::{Crowded, Heard, Scratch, Systems, Worn, in_parts_of};
 use crate::heap::ours;
 use crate::model::{
-    Body, Buffer, Contact, Grid, Near, Reach, hear, is_crowded, is_loud, push, respond, sort_into_cells, steer,
+    Body, Contact, Grid, Near, PARTS, Reach, hear, is_crowded, is_loud, push, respond, sort_into_cells, steer,
 };
 
 #[derive(Resource, Clone, Copy)]
@@ -89,12 +89,13 @@ fn narrow_phase(memory: FrameMemory, reach: Res<Reach>, mut shared: ResMut<Share
     let shared = shared.0.as_mut().ok_or("no broad phase")?;
     let lists = shared.read(&memory)?;
     let grid = lists.grid(&reach);
-    let contacts = in_parts(|part| {
+    let mut contacts = memory.frame().alloc_box_slice_with(PARTS, |_| None);
+    in_parts_of(&mut contacts, |part, list| {
         let mut found = memory.frame().vec();
         grid.contacts(part, |contact| found.push(contact));
-        memory.publish_vec(found)
+        *list = Some(memory.publish_vec(found));
     });
-    ours(|| shared.contacts = memory.publish_slice_copy(&contacts));
+    ours(|| shared.contacts = memory.publish_slice_fill_iter(contacts.iter().copied().flatten()));
     Ok(())
 }
 
@@ -143,8 +144,8 @@ fn look(
 ) -> Result {
     let lists = read(&shared, &memory)?;
     let grid = lists.grid(&reach);
-    bodies.par_iter_mut().for_each_init(Buffer::default, |buffer, (body, mut seen)| {
-        ours(|| {
+    bodies.par_iter_mut().for_each_init(Scratch::default, |Scratch { buffer, pieces }, (body, mut seen)| {
+        pieces.ours(|| {
             let mut list = memory.frame().vec();
             grid.neighbours(body, buffer, |near| list.extend_from_slice(near));
             seen.0 = Some(memory.publish_vec(list));

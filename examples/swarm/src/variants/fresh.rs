@@ -2,10 +2,10 @@
 
 use bevy_ecs::prelude::*;
 
-use super::{Crowded, Heard, Systems, Worn, in_parts};
+use super::{Crowded, Heard, Scratch, Systems, Worn, in_parts};
 use crate::heap::ours;
 use crate::model::{
-    Body, Buffer, Contact, Grid, Near, Reach, hear, is_crowded, is_loud, push, respond, sort_into_cells, steer,
+    Body, Contact, Grid, Near, Reach, hear, is_crowded, is_loud, push, respond, sort_into_cells, steer,
 };
 
 #[derive(Resource, Default)]
@@ -87,8 +87,8 @@ fn wear(shared: Res<Shared>, mut worn: ResMut<Worn>) {
 
 fn look(reach: Res<Reach>, shared: Res<Shared>, mut bodies: Query<(&Body, &mut Seen)>) {
     let grid = shared.grid(&reach);
-    bodies.par_iter_mut().for_each_init(Buffer::default, |buffer, (body, mut seen)| {
-        ours(|| {
+    bodies.par_iter_mut().for_each_init(Scratch::default, |Scratch { buffer, pieces }, (body, mut seen)| {
+        pieces.ours(|| {
             let mut list = Vec::new();
             grid.neighbours(body, buffer, |near| list.extend_from_slice(near));
             seen.0 = list;

@@ -16,8 +16,8 @@ use bevy_ecs::system::ScheduleSystem;
 use bevy_tasks::ComputeTaskPool;
 
 use crate::clock;
-use crate::heap::ours;
-use crate::model::PARTS;
+use crate::heap::{Pieces, ours};
+use crate::model::{Buffer, PARTS};
 
 /// The systems of a variant, in their order. Those that read run side by side.
 pub struct Systems {
@@ -51,6 +51,13 @@ pub struct Crowded(pub u64);
 /// How many bodies have more contacts than is good for them.
 #[derive(Resource, Default)]
 pub struct Worn(pub u64);
+
+/// What a task that looks around has of its own.
+#[derive(Default)]
+struct Scratch {
+    buffer: Buffer,
+    pieces: Pieces,
+}
 
 /// Does each part of a system's work in a task of its own; the results in their order. The list of them is Bevy's.
 fn in_parts<R: Send + 'static>(work: impl Fn(usize) -> R + Sync) -> Vec<R> {

@@ -1,19 +1,20 @@
-//! `Vec`s that are kept and reused: in `Local`s, and, where systems share them, in a resource.
+//! `Vec`s that are kept and reused: in `Local`s, and, where systems share them, in a resource and in components. Left as they are, or shrunk by hand where
+//! they are much too large.
 
 use bevy_ecs::prelude::*;
 
-use super::{Crowded, Heard, Systems, Worn, in_parts_of};
+use super::{Crowded, Heard, Scratch, Systems, Worn, in_parts_of};
 use crate::heap::ours;
 use crate::model::{
-    Body, Buffer, Contact, Grid, Near, PARTS, Reach, hear, is_crowded, is_loud, push, respond, sort_into_cells, steer,
+    Body, Contact, Grid, Near, PARTS, Reach, hear, is_crowded, is_loud, push, respond, sort_into_cells, steer,
 };
 
 #[derive(Resource)]
 pub struct Shared {
     bodies: Vec<Body>,
-    starts: Vec<u32>,
-    sorted: Vec<Body>,
-    contacts: [Vec<Contact>; PARTS],
+    pub starts: Vec<u32>,
+    pub sorted: Vec<Body>,
+    pub contacts: [Vec<Contact>; PARTS],
 }
 
 impl Default for Shared {
@@ -33,15 +34,22 @@ impl Shared {
     }
 }
 
+/// What a careful program does with a list that it keeps.
+fn shrink<T>(list: &mut Vec<T>) {
+    if list.capacity() > 4 * list.len().max(16) {
+        list.shrink_to(2 * list.len());
+    }
+}
+
 /// What a body sees.
 #[derive(Component, Default)]
 pub struct Seen(Vec<Near>);
 
-pub fn systems() -> Systems {
+pub fn systems<const SHRUNK: bool>() -> Systems {
     Systems {
         broad_phase: broad_phase.into_configs(),
-        narrow_phase: narrow_phase.into_configs(),
-        look: look.into_configs(),
+        narrow_phase: narrow_phase::<SHRUNK>.into_configs(),
+        look: look::<SHRUNK>.into_configs(),
         readers: (solver, sounds, wear, crowds).into_configs(),
         steering: steering.into_configs(),
     }
@@ -59,12 +67,15 @@ fn broad_phase(reach: Res<Reach>, query: Query<&Body>, mut shared: ResMut<Shared
     });
 }
 
-fn narrow_phase(reach: Res<Reach>, mut shared: ResMut<Shared>) {
+fn narrow_phase<const SHRUNK: bool>(reach: Res<Reach>, mut shared: ResMut<Shared>) {
     let Shared { starts, sorted, contacts, .. } = &mut *shared;
     let grid = Grid { reach: &reach, starts, sorted };
     in_parts_of(contacts, |part, found| {
         found.clear();
         grid.contacts(part, |contact| found.push(contact));
+        if SHRUNK {
+            shrink(found);
+        }
     });
 }
 
@@ -97,12 +108,15 @@ fn wear(shared: Res<Shared>, mut worn: ResMut<Worn>, mut counts: Local<Vec<u16>>
     });
 }
 
-fn look(reach: Res<Reach>, shared: Res<Shared>, mut bodies: Query<(&Body, &mut Seen)>) {
+fn look<const SHRUNK: bool>(reach: Res<Reach>, shared: Res<Shared>, mut bodies: Query<(&Body, &mut Seen)>) {
     let grid = Grid { reach: &reach, starts: &shared.starts, sorted: &shared.sorted };
-    bodies.par_iter_mut().for_each_init(Buffer::default, |buffer, (body, mut seen)| {
-        ours(|| {
+    bodies.par_iter_mut().for_each_init(Scratch::default, |Scratch { buffer, pieces }, (body, mut seen)| {
+        pieces.ours(|| {
             seen.0.clear();
             grid.neighbours(body, buffer, |near| seen.0.extend_from_slice(near));
+            if SHRUNK {
+                shrink(&mut seen.0);
+            }
         });
     });
 }

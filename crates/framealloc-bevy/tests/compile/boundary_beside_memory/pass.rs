@@ -6,7 +6,7 @@ use framealloc_bevy::prelude::*;
 
 fn system(mut alloc: ResMut<FrameAlloc>) {
     let list = alloc.frame().alloc_slice_fill(3, 0u8);
-    drop(alloc.stats());
+    assert_eq!(alloc.stats().frame, 2);
     assert_eq!(list.len(), 3);
 }
 

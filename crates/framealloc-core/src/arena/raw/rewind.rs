@@ -5,8 +5,8 @@ use core::ptr::NonNull;
 use super::{Checkpoint, DUMMY, MAX_MIN_ALIGN, RawArena, at};
 use crate::annotate;
 #[cfg(feature = "std")]
-use crate::chunk::{Chunk, Haul};
-use crate::chunk::{ChunkList, TrimPolicy};
+use crate::chunk::Haul;
+use crate::chunk::{Chunk, ChunkList, TrimPolicy};
 use crate::stats::ThreadStats;
 
 impl RawArena {
