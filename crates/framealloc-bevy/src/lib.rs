@@ -89,6 +89,9 @@ pub mod prelude {
 }
 
 #[cfg(doctest)]
+mod misuse;
+
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 

@@ -112,7 +112,7 @@ fn systems_may_come_before_and_after_the_boundary() {
 fn any_app_will_do() {
     // Without plugins, by hand.
     let mut bare = App::new();
-    bare.add_plugins((TaskPoolPlugin::default(), FrameAllocPlugin::default())).add_systems(Update, take(64));
+    bare.add_plugins((support::task_pools(), FrameAllocPlugin::default())).add_systems(Update, take(64));
     // With one thread for all.
     let mut single = app();
     single.add_systems(Update, take(64));

@@ -5,7 +5,6 @@ use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum, value_parser};
 use framealloc::Budget;
 
@@ -143,10 +142,7 @@ impl Args {
     ///
     /// A line for the user and the exit code: 0 for help, 2 for a mistake.
     pub fn read(words: impl IntoIterator<Item = String>) -> Result<Self, (String, u8)> {
-        let args = Self::try_parse_from(words).map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp => (error.to_string().trim_end().to_owned(), 0),
-            _ => (one_line(&error.to_string()), 2),
-        })?;
+        let args: Self = meter::read_arguments(words)?;
         if args.books.is_asked_for() && (args.soak.is_some() || !args.variant.variants().contains(&Memory::Framealloc))
         {
             return Err((
@@ -201,12 +197,6 @@ impl Args {
     pub fn settings(&self) -> Settings {
         Settings { frames: self.frames, bodies: self.bodies, threads: self.threads as usize, seed: self.seed }
     }
-}
-
-/// What clap says about the mistake, without the usage that follows after an empty line.
-fn one_line(message: &str) -> String {
-    let said: Vec<&str> = message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    said.join(" ")
 }
 
 #[cfg(test)]

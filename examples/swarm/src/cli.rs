@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum, value_parser};
 
 use crate::game::Settings;
@@ -102,10 +101,7 @@ impl Args {
     ///
     /// A line for the user and the exit code: 0 for help, 2 for a mistake.
     pub fn read(words: impl IntoIterator<Item = String>) -> Result<Self, (String, u8)> {
-        Self::try_parse_from(words).map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp => (error.to_string().trim_end().to_owned(), 0),
-            _ => (one_line(&error.to_string()), 2),
-        })
+        meter::read_arguments(words)
     }
 
     pub fn settings(&self, threads: u64) -> Settings {
@@ -122,12 +118,6 @@ impl Args {
         }
         words
     }
-}
-
-/// What clap says about the mistake, without the usage that follows after an empty line.
-fn one_line(message: &str) -> String {
-    let said: Vec<&str> = message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    said.join(" ")
 }
 
 #[cfg(test)]

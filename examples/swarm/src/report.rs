@@ -215,7 +215,8 @@ impl fmt::Display for Report {
         for bar in self.bars() {
             let Bar { threads, what, found, most, .. } = &bar;
             let verdict = if bar.holds() { "holds" } else { "**missed**" };
-            writeln!(f, "| {what} | {threads} | {found:.3} | {most} | {verdict} |")?;
+            let digits = if *found < 0.01 { 5 } else { 3 };
+            writeln!(f, "| {what} | {threads} | {found:.digits$} | {most} | {verdict} |")?;
         }
         if let Some(first) = self.figures.first() {
             writeln!(f, "\nOne checksum: {}", first.checksum)?;

@@ -15,12 +15,17 @@ pub const THREADS: usize = 4;
 /// Bevy's `MinimalPlugins`, which are in its meta crate, with so many compute threads. The pools are the process's: the first app has them made.
 pub struct MinimalPlugins;
 
+/// The pools with so many compute threads.
+pub fn task_pools() -> TaskPoolPlugin {
+    let defaults = TaskPoolOptions::default();
+    let compute = TaskPoolThreadAssignmentPolicy { min_threads: THREADS, max_threads: THREADS, ..defaults.compute };
+    TaskPoolPlugin { task_pool_options: TaskPoolOptions { compute, ..defaults } }
+}
+
 impl PluginGroup for MinimalPlugins {
     fn build(self) -> PluginGroupBuilder {
-        let defaults = TaskPoolOptions::default();
-        let compute = TaskPoolThreadAssignmentPolicy { min_threads: THREADS, max_threads: THREADS, ..defaults.compute };
         PluginGroupBuilder::start::<Self>()
-            .add(TaskPoolPlugin { task_pool_options: TaskPoolOptions { compute, ..defaults } })
+            .add(task_pools())
             .add(FrameCountPlugin)
             .add(TimePlugin)
             .add(ScheduleRunnerPlugin::default())
