@@ -1,5 +1,8 @@
 //! Steady updates ask the heap for nothing on the plugins' account: an app with them makes as many calls as one without.
+//!
+//! For Tracy each plugin has a budget, and with it a system, whose tasks are calls of Bevy's.
 
+#![cfg(not(feature = "tracy"))]
 #![allow(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 
 mod support;

@@ -116,7 +116,7 @@ fn what_runs_while_a_system_waits_is_not_that_systems() {
     let mut app = app_with(FrameAllocPlugin::default().with_system_tags());
     app.add_systems(Update, (waits, small::<1>, small::<2>, small::<3>, small::<4>));
     app.add_systems(Update, (small::<5>, small::<6>, small::<7>, small::<8>));
-    for _ in 0..50 {
+    for _ in 0..10 {
         RAN.store(0, Ordering::SeqCst);
         app.update();
         app.update();

@@ -15,7 +15,7 @@ fn all_kinds_of_memory_come_to_one_result() {
     let json = std::env::temp_dir().join(format!("swarm-{}.json", std::process::id()));
     let path = json.to_str().unwrap();
     // Long enough for the burst and for what comes after it.
-    let output = swarm(&["--frames", "610", "--bodies", "400", "--threads", "2", "--json", path]);
+    let output = swarm(&["--frames", "610", "--bodies", "200", "--threads", "2", "--json", path]);
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{complained}\n{said}");
     assert!(said.contains("One checksum: ") && said.contains("| 2 | `FrameMemory` |"), "{said}");
@@ -28,11 +28,11 @@ fn all_kinds_of_memory_come_to_one_result() {
         each.map(|figures| figures[key].as_i64().unwrap()).collect::<Vec<_>>()
     };
     // The checks can fail: fresh lists do ask the heap, and frame memory does not.
-    assert!(of("vec", "calls_p50").iter().all(|&calls| calls > 500));
+    assert!(of("vec", "calls_p50").iter().all(|&calls| calls > 200));
     assert_eq!(of("framealloc", "calls_p50"), [0]);
     assert_eq!(of("local", "calls_p50"), [0]);
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    assert!(of("local", "held_after").iter().all(|&held| held > 100_000), "{said}");
+    assert!(of("local", "held_after").iter().all(|&held| held > 20_000), "{said}");
 }
 
 #[test]
