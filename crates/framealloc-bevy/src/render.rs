@@ -13,6 +13,7 @@ use framealloc::{AllocConfig, AllocError, FrameHandle, SealedFrame, StaleHandle}
 
 use crate::frame_alloc::FrameAlloc;
 use crate::plugin::{FrameAllocSettings, FrameBoundary};
+use crate::turn::{Complaints, Trouble};
 
 /// Hands each frame of the main world over to a sub-app, which reads it while the next one is filled.
 ///
@@ -129,18 +130,19 @@ impl Plugin for RenderHandOffPlugin {
             return;
         }
         let mut extract = render.take_extract();
-        let mut complained = false;
+        let mut complaints = Complaints::default();
         render.set_extract(move |main, render| {
             if let Some(extract) = &mut extract {
                 extract(main, render);
             }
-            hand_over(main, render, &mut complained);
+            hand_over(main, render, &mut complaints);
         });
 
         let inner = render.update_schedule.replace(HandOff.intern());
         let mut around = Schedule::new(HandOff);
         around.set_executor(SingleThreadedExecutor::new());
-        around.add_systems(move |world: &mut World| update_and_give_back(world, inner));
+        let mut complaints = Complaints::default();
+        around.add_systems(move |world: &mut World| update_and_give_back(world, inner, &mut complaints));
         render.add_schedule(around);
     }
 }
@@ -150,41 +152,40 @@ impl Plugin for RenderHandOffPlugin {
 struct HandOff;
 
 /// Seals the main world's frame, which has just been extracted from.
-fn hand_over(main: &mut World, render: &mut World, complained: &mut bool) {
+fn hand_over(main: &mut World, render: &mut World, complaints: &mut Complaints) {
     // One that is still there, since a system of the last update panicked, goes back first: its chunks serve the frame that begins now.
     let mut handed = ExtractedFrame::default();
     render.remove_resource::<ExtractedFrame>();
     match main.get_resource_mut::<FrameAlloc>().map(|mut alloc| alloc.bypass_change_detection().hand_over()) {
         Some(Ok(frame)) => {
-            *complained = false;
+            complaints.settle();
             handed.frame = Some(frame);
         }
         Some(Err(error)) => {
-            if !std::mem::replace(complained, true) {
-                log::error!("the frame is not handed over: {error}");
-            }
+            complaints.complain(Trouble::Refused, || format!("the frame is not handed over: {error}"));
             handed.refused = Some(error);
         }
-        None => {
-            if !std::mem::replace(complained, true) {
-                log::error!("there is no `FrameAlloc` in the main world: no frame is handed over");
-            }
-        }
+        None => complaints.complain(Trouble::Absent, || {
+            "there is no `FrameAlloc` in the main world: no frame is handed over".to_owned()
+        }),
     }
     render.insert_resource(handed);
 }
 
-fn update_and_give_back(world: &mut World, inner: Option<InternedScheduleLabel>) {
+fn update_and_give_back(world: &mut World, inner: Option<InternedScheduleLabel>, complaints: &mut Complaints) {
     if let Some(label) = inner {
         world.run_schedule(label);
     }
     // Here, and not when the next frame is extracted: that is where both worlds wait for one another.
     let frame = world.get_resource_mut::<ExtractedFrame>().and_then(|mut extracted| extracted.take());
     drop(frame);
-    if let Some(mut alloc) = world.get_resource_mut::<FrameAlloc>()
-        && let Err(error) = alloc.bypass_change_detection().turn()
-    {
-        log::error!("the sub-app's frame does not end: {error}");
+    match world.get_resource_mut::<FrameAlloc>().map(|mut alloc| alloc.bypass_change_detection().turn()) {
+        Some(Ok(_)) => complaints.settle(),
+        Some(Err(error)) => {
+            complaints.complain(Trouble::Refused, || format!("the sub-app's frame does not end: {error}"));
+        }
+        // Its own affair: it gets what is handed over all the same.
+        None => {}
     }
 }
 

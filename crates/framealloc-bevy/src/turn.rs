@@ -52,19 +52,35 @@ impl Extras {
 
 /// Why a frame cannot end.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// There is no allocator.
     Absent,
-    /// Leases are out.
+    /// Leases are out, or a budget refuses.
     Refused,
+}
+
+/// Logs what is wrong once, for as long as it lasts.
+#[derive(Default)]
+pub(crate) struct Complaints(Option<Trouble>);
+
+impl Complaints {
+    pub(crate) fn complain(&mut self, why: Trouble, what: impl FnOnce() -> String) {
+        if self.0.replace(why) != Some(why) {
+            log::error!("{}", what());
+        }
+    }
+
+    /// It is over.
+    pub(crate) fn settle(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// What a turn remembers.
 struct Memory<P: Period> {
     #[allow(dead_code, reason = "what is in it are features")]
     extras: Extras,
-    /// Why frames cannot end, as far as it was logged.
-    complained: Option<Trouble>,
+    complaints: Complaints,
     #[cfg(feature = "diagnostics")]
     diagnostics: crate::diagnostics::Paths,
     period: std::marker::PhantomData<fn() -> P>,
@@ -75,7 +91,7 @@ struct Memory<P: Period> {
 pub(crate) fn turn<P: Period>(extras: Extras) -> impl FnMut(&mut World) + Send + Sync + 'static {
     let mut memory = Memory::<P> {
         extras,
-        complained: None,
+        complaints: Complaints::default(),
         #[cfg(feature = "diagnostics")]
         diagnostics: crate::diagnostics::Paths::default(),
         period: std::marker::PhantomData,
@@ -92,26 +108,20 @@ impl<P: Period> Memory<P> {
     fn end_and_begin(&mut self, world: &mut World) -> Option<FrameStats> {
         let Some(mut alloc) = world.get_resource_mut::<FrameAlloc<P>>() else {
             let names = &P::NAMES;
-            self.complain(Trouble::Absent, || {
+            self.complaints.complain(Trouble::Absent, || {
                 format!("there is no `{}`, which `{}` inserted: no frame ends", names.resource, names.plugin)
             });
             return None;
         };
         match alloc.bypass_change_detection().turn() {
             Ok(stats) => {
-                self.complained = None;
+                self.complaints.settle();
                 Some(stats)
             }
             Err(error) => {
-                self.complain(Trouble::Refused, || format!("`{}`: {error}", P::NAMES.resource));
+                self.complaints.complain(Trouble::Refused, || format!("`{}`: {error}", P::NAMES.resource));
                 None
             }
-        }
-    }
-
-    fn complain(&mut self, why: Trouble, what: impl FnOnce() -> String) {
-        if self.complained.replace(why) != Some(why) {
-            log::error!("{}", what());
         }
     }
 

@@ -1,4 +1,4 @@
-//! A headless Bevy game whose systems share lists of varying length, on four kinds of memory.
+//! A headless Bevy game whose systems share lists of varying length, on several kinds of memory.
 //!
 //! Ten thousand bodies move on a torus. A broad phase sorts them into a grid; a narrow phase finds contacts, in tasks; each body looks around, in a
 //! parallel query, and keeps the list; four systems read contacts and lists side by side; another parallel query steers. Frame 300 makes twenty

@@ -1,6 +1,6 @@
-//! The same systems on four kinds of memory.
+//! The same systems on several kinds of memory.
 //!
-//! Each module has the broad phase, which gathers and sorts the bodies; the narrow phase, whose contact lists three systems read; and
+//! Each module has the broad phase, which gathers and sorts the bodies; the narrow phase, whose contact lists three systems read side by side; and
 //! looking around, which makes a list for each body, a component, that two systems read. What they compute is the model's; here is where it
 //! lies.
 
