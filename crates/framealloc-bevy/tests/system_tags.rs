@@ -194,3 +194,27 @@ fn fixed_steps_have_tags_in_their_own_allocator() {
     let steps = bytes(app.world().resource::<FixedFrameAlloc>().tags());
     assert!(steps.contains(&(16, 1)) && steps.len() == 2, "{steps:?}");
 }
+
+/// A system that reads the allocator as a component of some entities only: Bevy would run it beside one that writes it in the others, where the
+/// resource is.
+#[test]
+fn a_tagged_system_does_not_run_beside_one_that_writes_the_allocator() {
+    use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[derive(Component)]
+    struct Other;
+    fn reads(_: Query<&FrameAlloc, With<Other>>) {}
+    fn writes(_: Query<&mut FrameAlloc, Without<Other>>) {}
+    let conflicts = |plugin: FrameAllocPlugin| {
+        let mut app = app_with(plugin);
+        app.add_systems(Update, (reads, writes));
+        app.edit_schedule(Update, |schedule| {
+            let settings = ScheduleBuildSettings { ambiguity_detection: LogLevel::Error, ..Default::default() };
+            schedule.set_build_settings(settings);
+        });
+        catch_unwind(AssertUnwindSafe(|| app.update())).is_err()
+    };
+    assert!(!conflicts(FrameAllocPlugin::default()));
+    assert!(conflicts(FrameAllocPlugin::default().with_system_tags()));
+}
